@@ -1,0 +1,88 @@
+# Perigee: `make run` is the whole story for a user, `make test` for a developer.
+#
+#   make run      install what is missing, build, create the database, serve on 127.0.0.1:8080
+#   make test     install what is missing, run every test
+#   make help     the other targets
+
+BUILD   ?= build
+DATA    ?= data
+LISTEN  ?= 127.0.0.1:8080
+CC      := gcc
+ROUNDS  ?= 20
+SECONDS_EACH ?= 60
+
+PACKAGES := liblua5.4-dev libuv1-dev libsqlite3-dev lua-cjson node-llhttp \
+            libcurl4-openssl-dev libsodium-dev zlib1g-dev libcmocka-dev pkg-config \
+            gcc clang make sqlite3 tzdata python3 python3-pytest python3-jsonschema \
+            python3-hypothesis lua-check wrk
+
+LIBRARIES := lua5.4 libuv sqlite3 libcurl libsodium zlib
+WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wimplicit-fallthrough \
+             -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+# https://best.openssf.org/Compiler-Hardening-Guides/ (the options that gcc 12 knows)
+HARDENING := -fstack-protector-strong -fstack-clash-protection -fcf-protection=full \
+             -fno-delete-null-pointer-checks -fno-strict-overflow -ftrivial-auto-var-init=zero -fPIE
+LINKING   := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen
+
+ifeq ($(SANITIZE),1)
+  OPTIMISE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+  LINKING  += -fsanitize=address,undefined
+else
+  OPTIMISE := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+
+CFLAGS   := -std=c11 -D_GNU_SOURCE -g $(OPTIMISE) $(WARNINGS) $(HARDENING) $(EXTRA_CFLAGS)
+CPPFLAGS := -Icore -isystem /usr/share/include/llhttp $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
+LDLIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -l:liblua5.4-cjson.so.0 -lpthread -lm
+
+CORE     := $(wildcard core/*/*.c)
+LLHTTP   := api http llhttp
+OBJECTS  := $(CORE:%.c=$(BUILD)/%.o) $(LLHTTP:%=$(BUILD)/llhttp/%.o)
+LIBRARY  := $(BUILD)/libperigee.a
+UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
+
+.PHONY: all deps build run test check unit asan bench fuzz crash format lint install clean help
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: build
+
+help:
+	@sed -n 's/^#   //p' Makefile
+	@echo 'make build    compile build/perigee            make check    the quick tests (under a minute)'
+	@echo 'make asan     every test under ASan and UBSan  make bench    measure against the limits'
+	@echo 'make crash    kill -9 under load (ROUNDS=20)   make fuzz     libFuzzer (SECONDS_EACH=60)'
+	@echo 'make lint     format, luacheck, clang-tidy     make format   lay the sources out'
+	@echo 'make install  into PREFIX (/usr/local)         make clean    remove build/'
+
+deps:
+	@tools/deps $(PACKAGES)
+
+build: $(BUILD)/perigee
+
+$(BUILD)/perigee: $(BUILD)/core/main.o $(LIBRARY)
+	$(CC) $(LINKING) -o $@ $^ $(LDLIBS)
+
+$(LIBRARY): $(OBJECTS)
+	@rm -f $@
+	@ar rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	@$(CC) -O2 -g -fPIE -w -I/usr/share/include/llhttp -c -o $@ $<
+
+$(BUILD)/tests/%: tests/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP $(LINKING) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
+
+unit: $(UNIT)
+	@for t in $(UNIT); do $$t || exit 1; done
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
