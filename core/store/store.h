@@ -1,0 +1,51 @@
+/* store.h: the data folder and what lives in it.
+ *
+ *   DIR/perigee.db (+ -wal, -shm)   DIR/files/   DIR/perigee.pid (the serving process)   mode 0700,
+ * umask 077
+ *
+ * The server's own tables have the prefix perigee_; each entity has a table of its own name, each
+ * refs field a link table "<entity>.<field>" (owner, target). */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "store/db.h"
+
+#define STORE_APPLICATION_ID 0x50657267 /* "Perg" in the database header */
+#define STORE_FORMAT 1                  /* PRAGMA user_version of the server's own tables */
+
+/* Makes the folder (0700) when it is missing and gives DIR/perigee.db in `arena`. NULL with words
+ * when it cannot. */
+const char *store_path(const char *dir, struct arena *arena, struct error *e);
+
+/* Creates or checks the server's own tables (perigee_meta, perigee_log, perigee_outbox,
+ * perigee_file, perigee_password, perigee_session, perigee_token, perigee_idempotency,
+ * perigee_epoch, perigee_number, perigee_schema, perigee_throttle …). Refuses a newer format. `d`
+ * is a writing connection. */
+bool store_prepare(struct db *d, struct error *e);
+
+/* quick_check of SQLite, foreign keys and the last links of the log; for start (bounded time) and,
+ * with `full`, for doctor. */
+bool store_check(struct db *d, bool full, struct error *e);
+
+/* The epoch rises with each commit that changes users, groups, roles, rights or settings: caches of
+ * principals and settings compare it (one cheap read) and renew themselves. store_epoch_bump
+ * belongs into the changing transaction. */
+bool store_epoch(struct db *d, int64_t *epoch, struct error *e);
+bool store_epoch_bump(struct db *d, struct error *e);
+
+/* Small values of the installation: get fills *value (arena) or .p = NULL. */
+bool store_meta_get(struct db *d, const char *key, struct arena *arena, struct str *value,
+                    struct error *e);
+bool store_meta_set(struct db *d, const char *key, struct str value, struct error *e);
+
+/* The next number of an entity: "OPP0000042" (prefix + 7 digits or more). In the writing
+ * transaction. */
+bool store_number_next(struct db *d, const char *prefix, struct arena *arena, struct str *number,
+                       struct error *e);
+
+/* Online backup into the new file `to` (refused when it exists), checked after; restore copies a
+ * checked backup into an unused data folder. */
+bool store_backup(struct db *d, const char *to, struct error *e);
+bool store_restore(const char *from, const char *dir, struct error *e);
+
+#endif
