@@ -1,0 +1,44 @@
+/* principal.h: who is asking: a user with roles (their own and their groups'), the sets that macros
+ * mean, and language and zone.
+ *
+ * Immutable after principal_load, reference-counted, shared between threads. Caches hold one for
+ * each user and throw it away when the store's epoch or the catalog changes. */
+#ifndef ACCESS_PRINCIPAL_H
+#define ACCESS_PRINCIPAL_H
+
+#include "store/catalog.h"
+#include "store/filter.h"
+#include "store/store.h"
+
+struct principal {
+    atomic_size_t references;
+    struct arena arena;
+    const struct catalog *catalog; /* held */
+    int64_t epoch;
+    int64_t id; /* user; 0: the system itself (CLI, timers, crm.system) */
+    struct str login, name;
+    bool active;
+    struct filter_env env; /* everything but `now` */
+    const struct role **roles;
+    size_t role_count;
+    bool all_read, all_write; /* crm_read_admin, crm_admin; the system has both */
+    struct str role_key; /* sorted role codes joined by ",": equal keys mean equal rights (plans are
+                            kept by it) */
+    struct str roles_json, groups_json, directions_json; /* codes / ids, for /me */
+    struct str scope; /* of the token: "" all, "read" only reads */
+};
+
+/* Reads user `id` with roles, groups, directions (own, and of groups), partner, reports at any
+ * depth. NULL with ERROR_NOT_FOUND or worse. */
+struct principal *principal_load(struct db *d, const struct catalog *c, int64_t id,
+                                 struct error *e);
+
+/* The system: everything allowed, nobody's name. Never NULL but for memory. */
+struct principal *principal_system(const struct catalog *c, struct error *e);
+
+struct principal *principal_ref(struct principal *p);
+void principal_unref(struct principal *p);
+
+bool principal_has_role(const struct principal *p, struct str code);
+
+#endif

@@ -1,0 +1,88 @@
+/* session.h: signing in: passwords, sessions of browsers, API tokens, and slowing down who guesses.
+ *
+ * Secrets are 256 random bits, shown once; the database keeps BLAKE2b-256 of them. Passwords:
+ * argon2id at libsodium's "moderate", made and checked by password_* which take a third of a second
+ * of CPU: never on a loop thread, never on the writer. */
+#ifndef ACCESS_SESSION_H
+#define ACCESS_SESSION_H
+
+#include "access/principal.h"
+
+#define TOKEN_PREFIX "pgt_"
+#define PASSWORD_MIN 10 /* characters */
+
+/* Any thread that may block. `hash` needs crypto_pwhash_STRBYTES (128). */
+bool password_hash(struct str password, char hash[128], struct error *e);
+/* Takes the same time when `hash` is NULL (unknown login). */
+bool password_matches(const char *hash, struct str password);
+/* Length, not the login, not among the most common ones. */
+bool password_acceptable(struct str login, struct str password, struct error *e);
+
+/* Writer: stores the hash for a user, ends their sessions. */
+bool password_store(struct db *d, int64_t user, const char *hash, int64_t now, struct error *e);
+
+/* Reader: user id and stored hash (arena) of an active user with that login; *user = 0 when there
+ * is none. */
+bool password_lookup(struct db *d, struct str login, struct arena *arena, int64_t *user,
+                     const char **hash, struct error *e);
+
+/* Throttling, in memory, shared by all threads: per account and per address, exponential. *wait is
+ * seconds until the next try is allowed (0: now). */
+struct throttle;
+struct throttle *throttle_new(void);
+void throttle_free(struct throttle *t);
+bool throttle_allows(struct throttle *t, struct str login, struct str address, int64_t now,
+                     int64_t *wait);
+void throttle_failed(struct throttle *t, struct str login, struct str address, int64_t now);
+void throttle_succeeded(struct throttle *t, struct str login, struct str address);
+
+struct session_times {
+    int64_t idle_ms, absolute_ms;
+};
+
+/* Writer. `secret` and `csrf` get 64 hex-like URL-safe characters and a NUL. */
+bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times,
+                    char secret[65], char csrf[65], struct error *e);
+bool session_delete(struct db *d, struct str secret, struct error *e);
+bool session_touch(struct db *d, struct str secret, int64_t now,
+                   struct error *e); /* renews idleness; at most once a minute matters */
+
+/* Reader: *user = 0 when unknown or expired. `csrf_hash` for session_csrf_ok. */
+struct session {
+    int64_t user, expires, seen;
+    unsigned char csrf_hash[32];
+};
+bool session_find(struct db *d, struct str secret, int64_t now, struct session_times times,
+                  struct session *out, struct error *e);
+bool session_csrf_ok(const struct session *s, struct str csrf); /* constant time */
+
+/* Tokens. `text` gets "pgt_" + 43 characters base64url + NUL. expires 0: never. scope "" or "read".
+ */
+bool token_create(struct db *d, int64_t user, struct str name, struct str scope, int64_t expires,
+                  int64_t now, char text[64], int64_t *id, struct error *e);
+struct token {
+    int64_t id, user, expires;
+    char scope[16];
+};
+bool token_find(struct db *d, struct str text, int64_t now, struct token *out,
+                struct error *e); /* out->user = 0: no */
+bool token_touch(struct db *d, int64_t id, int64_t now, struct error *e);
+bool token_delete(struct db *d, int64_t id, int64_t user, bool *found,
+                  struct error *e); /* user 0: anybody's */
+
+/* Per thread: token or cookie text → principal; compares epoch and catalog, renews what is stale.
+ * Bounded. */
+struct principal_cache;
+struct principal_cache *principal_cache_new(size_t entries);
+void principal_cache_free(struct principal_cache *c);
+/* A reference for the caller, or NULL: ERROR_UNAUTHENTICATED when the token is unknown, expired or
+ * its user inactive. */
+struct principal *principal_by_token(struct principal_cache *k, struct db *d,
+                                     const struct catalog *c, struct str token, int64_t now,
+                                     int64_t *token_id, struct error *e);
+struct principal *principal_by_session(struct principal_cache *k, struct db *d,
+                                       const struct catalog *c, struct str secret, int64_t now,
+                                       struct session_times times, struct session *session,
+                                       struct error *e);
+
+#endif

@@ -1,0 +1,47 @@
+/* query.h: reading sets of records under the caller's rights: from SQLite rows straight to JSON, in
+ * C. */
+#ifndef RECORD_QUERY_H
+#define RECORD_QUERY_H
+
+#include "record/record.h"
+
+struct query { /* texts as the client sent them; .p NULL: not given */
+    const struct entity *entity;
+    struct str filter, sort, fields, expand, cursor, q;
+    const struct value *params; /* $1…, for scripts */
+    size_t param_count;
+    int64_t limit;
+    bool count;
+};
+
+/* One record as the caller may see it. ERROR_NOT_FOUND when it does not exist for them. `version`
+ * for the ETag. */
+bool query_get(struct context *c, const struct entity *e, int64_t id, struct str fields,
+               struct str expand, struct buf *out, int64_t *version);
+/* {"items":[…],"next":…,"total":…} */
+bool query_list(struct context *c, const struct query *q, struct buf *out);
+/* Ids only, for scripts: at most q->limit; rights apply. */
+bool query_ids(struct context *c, const struct query *q, int64_t **ids, size_t *count);
+/* {"columns":[…]} ; a single column's continuation when `column` is given. */
+bool query_board(struct context *c, const struct query *q, struct str group_by, struct str sum,
+                 struct str column, struct buf *out);
+
+struct aggregate {
+    struct str group_by, sum, avg, min, max;
+    bool count;
+};
+bool query_aggregate(struct context *c, const struct query *q, const struct aggregate *a,
+                     struct buf *out);
+
+/* {"items":[…],"next":…}: changes, comments, tasks, files, moves of a record, newest first, under
+ * the caller's rights. */
+bool query_timeline(struct context *c, const struct entity *e, int64_t id, int64_t limit,
+                    struct str cursor, struct buf *out);
+
+/* Next page of an export as CSV or NDJSON lines; *next empty at the end. `first` asks for the CSV
+ * header. */
+enum export_format { EXPORT_CSV, EXPORT_NDJSON };
+bool query_export(struct context *c, const struct query *q, enum export_format format, bool first,
+                  struct buf *out, struct str *next);
+
+#endif

@@ -1,0 +1,70 @@
+/* script.h: Lua inside Perigee: loading scripts into a catalog, states that run their functions
+ * under limits.
+ *
+ *   folders ── script_load ──► script_set (sources in memory + catalog, immutable, counted)
+ *   each thread ── script_state_new(set) ──► its own Lua state, every file run once, functions 1 …
+ * function_count
+ */
+#ifndef SCRIPT_SCRIPT_H
+#define SCRIPT_SCRIPT_H
+
+#include "record/query.h"
+#include "record/record.h"
+
+enum script_kind {
+    SCRIPT_LOAD,
+    SCRIPT_HOOK,
+    SCRIPT_ACTION,
+    SCRIPT_ROUTE,
+    SCRIPT_JOB,
+    SCRIPT_COMPUTED,
+    SCRIPT_KIND_COUNT
+};
+
+struct script_limits { /* for each kind of call */
+    int64_t time_ms;
+    size_t memory;   /* bytes of the whole state above which allocation fails */
+    int64_t rows;    /* records handed to the script */
+    int64_t queries; /* crm.find/get/create/… calls */
+};
+
+struct script_config {
+    const char *scripts;   /* folder of the words */
+    const char *workflows; /* folder; every *.lua below it, sorted by path (tests/ excluded) */
+    const char *plugins;   /* folder */
+    const char **enabled;  /* plugin names; NULL-terminated */
+    struct script_limits limits[SCRIPT_KIND_COUNT];
+};
+
+void script_config_defaults(struct script_config *c);
+
+struct script_set {
+    atomic_size_t references;
+    const struct catalog *catalog;
+    struct script_config config;
+    /* … sources: in script_set.h, private to core/script */
+};
+
+/* Runs everything once, collects all mistakes: NULL with ERROR_SCRIPT_ERROR and one entry (file,
+ * line, message, suggestion) each. Warnings are entries with code "warning" on success. */
+struct script_set *script_load(const struct script_config *config, struct error *e);
+struct script_set *script_set_ref(struct script_set *s);
+void script_set_unref(struct script_set *s);
+
+struct script_state;
+struct script_state *script_state_new(struct script_set *set, struct error *e);
+void script_state_free(struct script_state *s);
+
+/* The hooks of record.h, to be put into context.hooks together with context.script. */
+extern const struct record_hooks script_hooks;
+
+/* A declared route: request as JSON values → status and JSON body. */
+bool script_route(struct context *c, const struct route *r, const char *method, struct str path,
+                  struct str query, const struct json_value *body, int *status, struct buf *out);
+
+struct script_stats { /* for /metrics: by kind */
+    uint64_t calls, aborts, nanoseconds;
+};
+void script_stats(const struct script_state *s, struct script_stats out[SCRIPT_KIND_COUNT]);
+
+#endif
