@@ -5,6 +5,13 @@
 
 #include "record/record.h"
 
+/* Compiled reads of one thread: the SQL and the layout of a query text under a set of roles.
+ * Bounded; entries of an old catalog are dropped when a new one is seen. Holds the installation's
+ * key for cursors. */
+struct plan_cache;
+struct plan_cache *plan_cache_new(struct db *d, size_t entries, struct error *e);
+void plan_cache_free(struct plan_cache *p);
+
 struct query { /* texts as the client sent them; .p NULL: not given */
     const struct entity *entity;
     struct str filter, sort, fields, expand, cursor, q;

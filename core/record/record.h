@@ -56,8 +56,10 @@ struct context {
     struct str why;              /* reason given by the caller, or "" */
     struct str origin;           /* "file:line" of the script that writes; "" for a client */
     int depth;                   /* of hooks in hooks */
-    bool automation;             /* hooks and chains run (false: import with automation off) */
-    bool lenient;                /* master data: stage gates and `fixed` are not asked */
+    bool trusted;             /* rights are not asked: the server's own consequences, crm.system */
+    struct plan_cache *plans; /* this thread's compiled reads (query.h); NULL: compile each time */
+    bool automation;          /* hooks and chains run (false: import with automation off) */
+    bool lenient;             /* master data: stage gates and `fixed` are not asked */
     struct created
         *created; /* what the operation made besides, newest first (answered under `created`) */
 };

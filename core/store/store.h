@@ -38,6 +38,10 @@ bool store_meta_get(struct db *d, const char *key, struct arena *arena, struct s
                     struct error *e);
 bool store_meta_set(struct db *d, const char *key, struct str value, struct error *e);
 
+/* The installation's 32 secret bytes from which keys are derived (cursors); made by store_prepare
+ * (meta "secret", hex). */
+bool store_secret(struct db *d, unsigned char secret[32], struct error *e);
+
 /* The next number of an entity: "OPP0000042" (prefix + 7 digits or more). In the writing
  * transaction. */
 bool store_number_next(struct db *d, const char *prefix, struct arena *arena, struct str *number,
