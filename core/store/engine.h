@@ -1,0 +1,59 @@
+/* engine.h: what the files of store/ may know of a connection beyond db.h: its SQLite handle, its kept statements, and
+ * the little that the log remembers between two appends. Nobody outside core/store includes this. */
+#ifndef STORE_ENGINE_H
+#define STORE_ENGINE_H
+
+#include "store/db.h"
+
+#include <sqlite3.h>
+
+#define STATEMENTS_KEPT 512
+#define STATEMENT_BUCKETS 1024 /* a power of two */
+
+/*   bucket[hash] ─► stmt ─► stmt        idle ones only, found by text
+ *   newest ◄─► … ◄─► oldest             the same ones by age: past STATEMENTS_KEPT the oldest goes
+ *   used   ◄─► …                        handed out, in nobody's bucket */
+struct stmt {
+    struct db *db;
+    sqlite3_stmt *handle;
+    uint64_t hash;
+    size_t length; /* of the SQL text */
+    struct stmt *same_bucket;
+    struct stmt *newer, *older;
+};
+
+struct stmt_list {
+    struct stmt *newest, *oldest;
+};
+
+/* The last link of the log, true only inside the transaction that read it (another process may write between two). */
+struct trail_memory {
+    bool known;
+    int64_t seq;
+    unsigned char hash[32];
+};
+
+struct db {
+    sqlite3 *handle;
+    enum db_mode mode;
+    struct stmt *bucket[STATEMENT_BUCKETS];
+    struct stmt_list idle, used;
+    size_t idle_count;
+    int savepoints;
+    uint64_t deadline; /* clock_mono; 0: none */
+    bool deadline_hard;
+    char constraint[256];
+    struct arena scratch; /* of one call of an SQL function */
+    struct trail_memory trail;
+};
+
+/* sqlite_functions.c */
+bool engine_functions(struct db *d);
+
+/* sqlite_error.c: turns a result code into words; always false. `sql` goes to the log only (may be NULL). */
+bool engine_fail(struct db *d, int code, const char *sql, struct error *e);
+
+/* The words for opening, where `path` is worth telling. Always false. */
+bool engine_fail_open(sqlite3 *handle, int code, const char *path, struct error *e);
+
+#endif
