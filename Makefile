@@ -79,6 +79,8 @@ $(BUILD)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP $(LINKING) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
 
+check: unit
+
 unit: $(UNIT)
 	@for t in $(UNIT); do $$t || exit 1; done
 

@@ -63,7 +63,8 @@ static bool literal(struct str *s, char c)
 static bool take_date(struct str *s, int64_t *days)
 {
     int y, m, d;
-    if (!digits(s, 4, &y) || !literal(s, '-') || !digits(s, 2, &m) || !literal(s, '-') || !digits(s, 2, &d)) return false;
+    if (!digits(s, 4, &y) || !literal(s, '-') || !digits(s, 2, &m) || !literal(s, '-') || !digits(s, 2, &d))
+        return false;
     if (y < 1 || m < 1 || m > 12 || d < 1 || d > month_days(y, m)) return false;
     *days = calendar_days((struct civil){y, m, d});
     return true;
@@ -163,15 +164,10 @@ int64_t calendar_start(int64_t days, char unit)
 {
     struct civil c = calendar_civil(days);
     switch (unit) {
-    case 'w':
-        return days - calendar_weekday(days);
-    case 'm':
-        return calendar_days((struct civil){c.year, c.month, 1});
-    case 'q':
-        return calendar_days((struct civil){c.year, (c.month - 1) / 3 * 3 + 1, 1});
-    case 'y':
-        return calendar_days((struct civil){c.year, 1, 1});
-    default:
-        return days;
+    case 'w': return days - calendar_weekday(days);
+    case 'm': return calendar_days((struct civil){c.year, c.month, 1});
+    case 'q': return calendar_days((struct civil){c.year, (c.month - 1) / 3 * 3 + 1, 1});
+    case 'y': return calendar_days((struct civil){c.year, 1, 1});
+    default: return days;
     }
 }

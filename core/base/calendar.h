@@ -21,8 +21,8 @@ int calendar_weekday(int64_t days); /* 0 Monday … 6 Sunday */
 /* "2026-11-23", years 0001 … 9999. False when it is not a real date. */
 bool calendar_parse_date(struct str s, int64_t *days);
 
-/* RFC 3339 with "Z" or an offset, seconds and fraction optional ("2026-11-23T09:30Z"); a fraction past milliseconds
- * is cut. False when it is not a real instant. */
+/* RFC 3339 with "Z" or an offset, seconds and fraction optional ("2026-11-23T09:30Z"); a fraction past
+ * milliseconds is cut. False when it is not a real instant. */
 bool calendar_parse_datetime(struct str s, int64_t *ms);
 
 /* Write "2026-11-23" (10 bytes) and "2026-11-23T09:30:00.000Z" (24 bytes) with a NUL. */

@@ -1,4 +1,5 @@
-/* decimal.c: see decimal.h. Intermediate results are 128 bits wide, so that only the final result can overflow. */
+/* decimal.c: see decimal.h. Intermediate results are 128 bits wide, so that only the final result can
+ * overflow. */
 #include "base/decimal.h"
 
 #define DIGITS_MAX 38
@@ -93,8 +94,10 @@ static enum decimal_result read_digits(struct str s, struct digits *d)
         if (!is_digit(s.p[i])) break;
         if (fraction) d->exponent--;
         if (d->count == 0 && s.p[i] == '0') continue;
-        if (d->count < DIGITS_MAX) d->digit[d->count++] = s.p[i];
-        else lost++, dropped = dropped || s.p[i] != '0';
+        if (d->count < DIGITS_MAX)
+            d->digit[d->count++] = s.p[i];
+        else
+            lost++, dropped = dropped || s.p[i] != '0';
     }
     d->exponent += lost;
     if (!take_exponent(s, &i, &d->exponent) || i != s.n) return DECIMAL_SYNTAX;
@@ -131,7 +134,9 @@ enum decimal_result decimal_parse_any(struct str s, int64_t *scaled, int *scale)
     struct digits d;
     enum decimal_result r = read_digits(s, &d);
     if (r != DECIMAL_OK) return r;
-    *scale = d.count == 0 || d.exponent >= 0 ? 0 : d.exponent < -DECIMAL_SCALE_MAX ? DECIMAL_SCALE_MAX : (int)-d.exponent;
+    *scale = d.count == 0 || d.exponent >= 0   ? 0
+             : d.exponent < -DECIMAL_SCALE_MAX ? DECIMAL_SCALE_MAX
+                                               : (int)-d.exponent;
     return to_scale(&d, *scale, scaled);
 }
 

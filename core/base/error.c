@@ -16,13 +16,19 @@ static const struct kind {
     [ERROR_FORBIDDEN] = {403, "forbidden", {"Not allowed", "Недостаточно прав"}},
     [ERROR_FIELD_FORBIDDEN] = {403, "field_forbidden", {"Field not allowed", "Нет прав на поле"}},
     [ERROR_NOT_FOUND] = {404, "not_found", {"Not found", "Не найдено"}},
-    [ERROR_METHOD_NOT_ALLOWED] = {405, "method_not_allowed", {"Method not allowed", "Метод не поддерживается"}},
+    [ERROR_METHOD_NOT_ALLOWED] = {405,
+                                  "method_not_allowed",
+                                  {"Method not allowed", "Метод не поддерживается"}},
     [ERROR_CONFLICT] = {409, "conflict", {"Conflict", "Конфликт"}},
     [ERROR_DUPLICATE] = {409, "duplicate", {"Duplicate", "Такая запись уже есть"}},
     [ERROR_STALE] = {412, "stale", {"Changed by somebody else", "Запись уже изменена"}},
-    [ERROR_PRECONDITION_REQUIRED] = {428, "precondition_required", {"Precondition required", "Нужно условие If-Match"}},
+    [ERROR_PRECONDITION_REQUIRED] = {428,
+                                     "precondition_required",
+                                     {"Precondition required", "Нужно условие If-Match"}},
     [ERROR_PAYLOAD_TOO_LARGE] = {413, "payload_too_large", {"Body too large", "Слишком большой запрос"}},
-    [ERROR_UNSUPPORTED_MEDIA_TYPE] = {415, "unsupported_media_type", {"Unsupported media type", "Неподдерживаемый формат"}},
+    [ERROR_UNSUPPORTED_MEDIA_TYPE] = {415,
+                                      "unsupported_media_type",
+                                      {"Unsupported media type", "Неподдерживаемый формат"}},
     [ERROR_VALIDATION_FAILED] = {422, "validation_failed", {"Not valid", "Проверьте поля"}},
     [ERROR_GATE_REFUSED] = {422, "gate_refused", {"Stage change refused", "Переход на этап отклонён"}},
     [ERROR_REJECTED] = {422, "rejected", {"Rejected", "Отклонено"}},
@@ -42,9 +48,12 @@ const char *lang_code(enum lang lang)
 
 bool lang_parse(struct str code, enum lang *lang)
 {
-    if (str_is(code, "ru")) *lang = LANG_RU;
-    else if (str_is(code, "en")) *lang = LANG_EN;
-    else return false;
+    if (str_is(code, "ru"))
+        *lang = LANG_RU;
+    else if (str_is(code, "en"))
+        *lang = LANG_EN;
+    else
+        return false;
     return true;
 }
 
@@ -62,7 +71,9 @@ void error_clear(struct error *e)
 static const char *say(struct error *e, const char *en, const char *ru, va_list args)
 {
     const char *text = arena_vprintf(e->arena, e->lang == LANG_RU ? ru : en, args);
-    return text ? text : e->lang == LANG_RU ? "не хватило памяти для описания ошибки" : "no memory left to describe the error";
+    return text                 ? text
+           : e->lang == LANG_RU ? "не хватило памяти для описания ошибки"
+                                : "no memory left to describe the error";
 }
 
 bool error_set(struct error *e, enum error_kind kind, const char *en, const char *ru, ...)
@@ -76,7 +87,8 @@ bool error_set(struct error *e, enum error_kind kind, const char *en, const char
     return false;
 }
 
-struct error_entry *error_add(struct error *e, const char *pointer, const char *code, const char *en, const char *ru, ...)
+struct error_entry *error_add(struct error *e, const char *pointer, const char *code, const char *en,
+                              const char *ru, ...)
 {
     static _Thread_local struct error_entry spare;
     spare = (struct error_entry){.offset = -1, .code = code, .message = code};
@@ -88,8 +100,10 @@ struct error_entry *error_add(struct error *e, const char *pointer, const char *
     *entry = (struct error_entry){.code = code, .message = say(e, en, ru, args), .offset = -1};
     va_end(args);
     entry->pointer = pointer ? arena_dup(e->arena, str_of(pointer)) : NULL;
-    if (e->last) e->last->next = entry;
-    else e->first = entry;
+    if (e->last)
+        e->last->next = entry;
+    else
+        e->first = entry;
     e->last = entry;
     e->count++;
     return entry;

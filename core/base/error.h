@@ -58,7 +58,8 @@ struct error_entry {
     const char *code;    /* stable, snake_case */
     const char *message; /* in the error's language */
     long offset;         /* characters into a filter; -1 without meaning */
-    const char *expected; /* what the parser wanted here, comma separated ("field,value"); NULL: nothing to say */
+    const char
+        *expected; /* what the parser wanted here, comma separated ("field,value"); NULL: nothing to say */
     const char *suggestion; /* the nearest name; NULL */
     const char *file;       /* the script that said no, for developers; NULL */
     int line;
@@ -95,8 +96,8 @@ struct error_entry *error_add(struct error *e, const char *pointer, const char *
 /* "out of memory", ERROR_INTERNAL. Always false. */
 bool error_no_memory(struct error *e);
 
-int error_kind_status(enum error_kind kind);              /* 400 … */
-const char *error_kind_code(enum error_kind kind);        /* "bad_request" … */
+int error_kind_status(enum error_kind kind);       /* 400 … */
+const char *error_kind_code(enum error_kind kind); /* "bad_request" … */
 const char *error_kind_title(enum error_kind kind, enum lang lang);
 
 #endif

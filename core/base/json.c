@@ -50,10 +50,10 @@ void json_key(struct buf *b, struct str key)
 /* 0: as it is; 'u': \u00XX; 'x': not ASCII, look closer; else the letter of a short escape. */
 static const char escapes[256] = {
     ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
-    [0] = 'u', [1] = 'u', [2] = 'u', [3] = 'u', [4] = 'u', [5] = 'u', [6] = 'u', [7] = 'u', [11] = 'u',
-    [14] = 'u', [15] = 'u', [16] = 'u', [17] = 'u', [18] = 'u', [19] = 'u', [20] = 'u', [21] = 'u', [22] = 'u',
-    [23] = 'u', [24] = 'u', [25] = 'u', [26] = 'u', [27] = 'u', [28] = 'u', [29] = 'u', [30] = 'u', [31] = 'u',
-    [127] = 'u',
+    [0] = 'u',   [1] = 'u',     [2] = 'u',    [3] = 'u',    [4] = 'u',    [5] = 'u',    [6] = 'u',
+    [7] = 'u',   [11] = 'u',    [14] = 'u',   [15] = 'u',   [16] = 'u',   [17] = 'u',   [18] = 'u',
+    [19] = 'u',  [20] = 'u',    [21] = 'u',   [22] = 'u',   [23] = 'u',   [24] = 'u',   [25] = 'u',
+    [26] = 'u',  [27] = 'u',    [28] = 'u',   [29] = 'u',   [30] = 'u',   [31] = 'u',   [127] = 'u',
 };
 
 static void escaped(struct buf *b, struct str s)
@@ -116,8 +116,10 @@ void json_str(struct buf *b, struct str s)
 
 void json_cstr(struct buf *b, const char *s)
 {
-    if (s) json_str(b, str_of(s));
-    else json_null(b);
+    if (s)
+        json_str(b, str_of(s));
+    else
+        json_null(b);
 }
 
 void json_int(struct buf *b, int64_t n)

@@ -1,7 +1,7 @@
 /* json_parse.h: reading JSON (RFC 8259) into a tree inside an arena.
  *
- * Strict: UTF-8 only, no duplicate keys, no trailing bytes, at most `JSON_DEPTH` deep. Numbers keep their text, so that
- * money is never rounded through binary floating point. */
+ * Strict: UTF-8 only, no duplicate keys, no trailing bytes, at most `JSON_DEPTH` deep. Numbers keep their
+ * text, so that money is never rounded through binary floating point. */
 #ifndef BASE_JSON_PARSE_H
 #define BASE_JSON_PARSE_H
 
@@ -14,7 +14,7 @@ enum json_type { JSON_NULL, JSON_FALSE, JSON_TRUE, JSON_NUMBER, JSON_STRING, JSO
 
 struct json_value {
     enum json_type type;
-    struct str text;         /* number as written; string unescaped (may contain NUL bytes: "\u0000" is refused) */
+    struct str text; /* number as written; string unescaped (may contain NUL bytes: "\u0000" is refused) */
     struct json_value *first; /* children in order */
     struct json_value *next;  /* the next sibling */
     struct str key;           /* when the parent is an object */

@@ -42,8 +42,8 @@ void log_request(struct str request_id);
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t n);
 
-#define LOG(level, message, ...)                                                                   \
-    log_write(level, message, (const struct log_field[]){{0}, __VA_ARGS__},                        \
+#define LOG(level, message, ...)                                                                             \
+    log_write(level, message, (const struct log_field[]){{0}, __VA_ARGS__},                                  \
               sizeof((const struct log_field[]){{0}, __VA_ARGS__}) / sizeof(struct log_field))
 
 #endif

@@ -1,4 +1,5 @@
-/* text.h: UTF-8 and the one order of text (api.md §3): case folded, ё as е, then code points, then exact bytes. */
+/* text.h: UTF-8 and the one order of text (api.md §3): case folded, ё as е, then code points, then exact
+ * bytes. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
