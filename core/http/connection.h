@@ -91,6 +91,7 @@ struct exchange {
 
     struct http_stream_events events;
     bool streaming, chunked, want_drain;
+    bool late, ended; /* on_close is posted; the stream was ended meanwhile */
     int64_t sent; /* body bytes */
 };
 

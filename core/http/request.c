@@ -165,13 +165,16 @@ static enum problem check_coding(struct request *r, struct str value)
         return PROBLEM_NONE;
     }
     /* "gzip, chunked" can be framed but not decoded; everything else cannot even be framed. */
-    struct str rest = value, last = {0};
-    while (rest.p)
-        last = str_trim(str_cut(&rest, ','));
-    return str_eq_nocase(last, STR("chunked")) && !str_starts(value, STR(",")) && value.n > 15 &&
-                   !str_eq_nocase((struct str){value.p, 7}, STR("chunked"))
-               ? PROBLEM_CODING_UNKNOWN
-               : PROBLEM_TRANSFER_CODING;
+    struct str rest = value, coding = {0};
+    bool sane = true, chunked = false;
+    while (rest.p) {
+        coding = str_trim(str_cut(&rest, ','));
+        sane = sane && coding.n > 0 && !chunked;
+        for (size_t i = 0; i < coding.n; i++)
+            sane = sane && head_is_token((unsigned char)coding.p[i]);
+        chunked = str_eq_nocase(coding, STR("chunked"));
+    }
+    return sane && chunked ? PROBLEM_CODING_UNKNOWN : PROBLEM_TRANSFER_CODING;
 }
 
 static bool request_id_sane(struct str id)

@@ -148,7 +148,8 @@ struct http_stream_events {
 void http_stream_begin(struct http_exchange *x, const char *content_type, const struct http_stream_events *events);
 
 /* Sends bytes (borrowed; copied only if the socket is full); empty ones do nothing. Returns the bytes that wait for the
- * client: past 256 KiB or so the application should go on only after on_drain. */
+ * client: past 256 KiB or so the application should go on only after on_drain. SIZE_MAX: the client is gone, and on_close
+ * is on its way or was called. */
 size_t http_stream_write(struct http_exchange *x, struct str bytes);
 size_t http_stream_pending(const struct http_exchange *x);
 

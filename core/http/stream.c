@@ -5,6 +5,25 @@
 
 /* ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────── */
 
+static void finish(struct exchange *x)
+{
+    struct connection *c = x->connection;
+    if (c)
+        c->exchange = NULL;
+    exchange_free(x);
+}
+
+/* The client had gone before the stream began: it is told at the next turn of the loop, like every other stream. */
+static void tell_late(void *arg)
+{
+    struct exchange *x = arg;
+    x->late = false;
+    if (x->ended)
+        finish(x);
+    else if (x->events.on_close)
+        x->events.on_close(&x->pub, x->events.data);
+}
+
 void http_stream_begin(struct http_exchange *pub, const char *content_type, const struct http_stream_events *events)
 {
     struct exchange *x = exchange_of(pub);
@@ -17,6 +36,8 @@ void http_stream_begin(struct http_exchange *pub, const char *content_type, cons
         x->status = 200;
     if (!x->chunked)
         x->close = true; /* the end of the connection is the end of the answer */
+    if (!c)
+        x->late = http_loop_post(pub->loop, tell_late, x);
     if (!http_client_there(pub))
         return;
     response_head(x, output_begin(c), -1, response_may_keep(x), NULL);
@@ -26,7 +47,6 @@ void http_stream_begin(struct http_exchange *pub, const char *content_type, cons
         buf_free(&x->buffer);
         buf_init(&x->buffer, toobig);
     }
-    /* A client that has already sent its FIN cannot be watched; it gets what there is until a write fails. */
 }
 
 static bool sends_body(const struct exchange *x)
@@ -43,6 +63,8 @@ size_t http_stream_pending(const struct http_exchange *pub)
 size_t http_stream_write(struct http_exchange *pub, struct str bytes)
 {
     struct exchange *x = exchange_of(pub);
+    if (!http_client_there(pub))
+        return SIZE_MAX;
     if (!sends_body(x))
         return 0;
     if (bytes.n > 0) {
@@ -52,6 +74,8 @@ size_t http_stream_write(struct http_exchange *pub, struct str bytes)
         x->sent += (int64_t)bytes.n;
         output_send(x->connection, x->chunked ? pieces : &bytes, x->chunked ? 3 : 1, NULL);
     }
+    if (!http_client_there(pub)) /* the write has failed */
+        return SIZE_MAX;
     size_t pending = http_stream_pending(pub);
     x->want_drain = pending > 0;
     return pending;
@@ -68,9 +92,11 @@ static void end(struct exchange *x, bool whole)
     count(&x->pub.loop->counters.status[x->status / 100 % 6], 1);
     if (config->callbacks.on_done)
         config->callbacks.on_done(config->app, &x->pub, x->status, x->sent);
-    if (c)
-        c->exchange = NULL;
-    exchange_free(x);
+    if (x->late) {
+        x->ended = true;
+        return;
+    }
+    finish(x);
     if (c && !whole)
         connection_close(c);
     else if (c)
