@@ -4,6 +4,9 @@
 
 #define VERSION_LENGTH 9 /* " HTTP/1.1" */
 #define REQUEST_ID_MAX 64
+#define EXTENSION_MAX 256
+#define FRAMING_MAX 512 /* between two pieces of a body: leading zeros of a chunk's size, for one */
+#define TRAILER_MAX 4096
 
 static int on_url(llhttp_t *parser, const char *at, size_t n)
 {
@@ -44,10 +47,20 @@ static int on_body(llhttp_t *parser, const char *at, size_t n)
     return HPE_PAUSED;
 }
 
+/* Nobody has a use for chunk extensions; a few bytes of them are let pass. */
+static int on_extension(llhttp_t *parser, const char *at, size_t n)
+{
+    struct request *r = parser->data;
+    (void)at;
+    r->extension += n;
+    return r->extension > EXTENSION_MAX ? -1 : 0;
+}
+
 /* The last chunk: what follows is the trailer, which we read ourselves. */
 static int on_chunk_header(llhttp_t *parser)
 {
     struct request *r = parser->data;
+    r->extension = 0;
     if (parser->content_length > 0)
         return 0;
     r->in_trailer = true;
@@ -60,6 +73,8 @@ static const llhttp_settings_t settings = {
     .on_header_value = on_header_value,
     .on_headers_complete = on_headers_complete,
     .on_body = on_body,
+    .on_chunk_extension_name = on_extension,
+    .on_chunk_extension_value = on_extension,
     .on_chunk_header = on_chunk_header,
 };
 
@@ -319,14 +334,14 @@ static enum body_result read_chunked(struct request *r, struct str *in, struct s
         return BODY_PIECE;
     }
     r->framing += used;
-    if (r->framing > 512) {
+    if (r->framing > FRAMING_MAX) {
         *problem = PROBLEM_CHUNK;
         return BODY_BAD;
     }
     if (!r->in_trailer)
         return BODY_MORE;
     head_scan_start_trailer(&r->trailer);
-    r->trailer_left = 4096;
+    r->trailer_left = TRAILER_MAX;
     return read_trailer(r, in, problem);
 }
 

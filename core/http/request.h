@@ -27,7 +27,7 @@ struct request {
     bool in_trailer;
     struct head_scan trailer;
     size_t trailer_left;
-    size_t framing; /* bytes of chunk framing in a row: bounds chunk extensions */
+    size_t framing, extension; /* bytes of chunk framing in a row, of one chunk's extension */
     struct str piece;
 };
 

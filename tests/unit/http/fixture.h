@@ -33,7 +33,7 @@
 struct fixture {
     struct http_server *server;
     int port;
-    _Atomic int streams_closed, drains, aborts, held, loops;
+    _Atomic int streams_closed, drains, blocked, aborts, held, loops;
     _Atomic size_t uploaded;
     struct http_exchange *hold; /* loop thread */
 };
@@ -109,8 +109,10 @@ FIXTURE_FN void export_more(struct http_exchange *x, void *data)
     memset(chunk, 'e', sizeof chunk);
     atomic_fetch_add(&fixture.drains, 1);
     while (e->left-- > 0)
-        if (http_stream_write(x, (struct str){chunk, sizeof chunk}) > 100000)
+        if (http_stream_write(x, (struct str){chunk, sizeof chunk}) > 100000) {
+            atomic_fetch_add(&fixture.blocked, 1);
             return;
+        }
     http_stream_end(x);
 }
 

@@ -39,6 +39,7 @@ static void test_an_export_comes_in_chunks_and_the_connection_lives_on(void **st
     (void)state;
     int fd = client_open();
     client_text(fd, "GET /export?n=30000 HTTP/1.1\r\n" HOST "\r\nGET /next HTTP/1.1\r\n" LAST);
+    WAIT_UNTIL(atomic_load(&fixture.blocked) > 0);
     char *rest = client_rest(fd, NULL);
     assert_non_null(strstr(rest, "Transfer-Encoding: chunked\r\n"));
     assert_int_equal(dechunk(body_of(rest)), 30000000);
