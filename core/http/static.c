@@ -30,7 +30,7 @@ struct file {
 };
 
 struct http_static {
-    char *prefix, *root, *fallback, *policy, *cache;
+    char *prefix, *root, *real_root, *fallback, *policy, *cache;
     struct str prefix_s;
     bool dev;
     struct file *files;
@@ -257,6 +257,11 @@ struct http_static *http_static_open(const struct http_static_config *config, ch
     }
     if (!walk(s, s->root, "", 0, why, why_size))
         goto fail;
+    s->real_root = realpath(s->root, NULL);
+    if (!s->real_root) {
+        snprintf(why, why_size, "cannot open the folder %s: %s", s->root, strerror(errno));
+        goto fail;
+    }
     if (s->n > 0)
         qsort(s->files, s->n, sizeof *s->files, compare_files);
     why[0] = '\0';
@@ -275,6 +280,7 @@ void http_static_free(struct http_static *s)
     free(s->files);
     free(s->prefix);
     free(s->root);
+    free(s->real_root);
     free(s->fallback);
     free(s->policy);
     free(s->cache);
@@ -305,6 +311,16 @@ static bool name_safe(const char *name)
     }
 }
 
+/* No part of the way to it is a symbolic link. */
+static bool path_plain(const struct http_static *s, const char *path, const char *name)
+{
+    char *real = realpath(path, NULL);
+    size_t n = strlen(s->real_root);
+    bool ok = real && strncmp(real, s->real_root, n) == 0 && real[n] == '/' && strcmp(real + n + 1, name) == 0;
+    free(real);
+    return ok;
+}
+
 /* The file as it is on disk now. */
 static bool find_now(const struct http_static *s, const char *name, struct file *f)
 {
@@ -315,7 +331,7 @@ static bool find_now(const struct http_static *s, const char *name, struct file 
     int n = snprintf(path, sizeof path, "%s/%s", s->root, name);
     if (!name_safe(name) || n < 0 || (size_t)n >= sizeof path || !(f->name = strdup(name)))
         return false;
-    if (read_whole(path, &f->content)) {
+    if (path_plain(s, path, name) && read_whole(path, &f->content)) {
         describe(f, false);
         return true;
     }
