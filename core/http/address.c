@@ -1,5 +1,6 @@
-/* address.c: see address.h. The peer's address is a fact; what X-Forwarded-For says is a claim, and only the part of it
- * that trusted proxies wrote is believed: read from its end, up to the first address that is not one of them. */
+/* address.c: see address.h. The peer's address is a fact; what X-Forwarded-For says is a claim, and only the
+ * part of it that trusted proxies wrote is believed: read from its end, up to the first address that is not
+ * one of them. */
 #include "http/address.h"
 
 #include <arpa/inet.h>
@@ -13,15 +14,13 @@ static const unsigned char v4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 
 static bool parse_plain(struct str s, struct address *out, bool *v4)
 {
     char text[HTTP_ADDRESS_TEXT];
-    if (s.n == 0 || s.n >= sizeof text)
-        return false;
+    if (s.n == 0 || s.n >= sizeof text) return false;
     memcpy(text, s.p, s.n);
     text[s.n] = '\0';
     out->prefix = 128;
     *v4 = true;
     memcpy(out->bytes, v4_mapped, sizeof v4_mapped);
-    if (inet_pton(AF_INET, text, out->bytes + 12) == 1)
-        return true;
+    if (inet_pton(AF_INET, text, out->bytes + 12) == 1) return true;
     *v4 = false;
     return inet_pton(AF_INET6, text, out->bytes) == 1;
 }
@@ -29,11 +28,9 @@ static bool parse_plain(struct str s, struct address *out, bool *v4)
 static bool parse_bits(struct str s, int max, int *bits)
 {
     *bits = 0;
-    if (s.n == 0 || s.n > 3)
-        return false;
+    if (s.n == 0 || s.n > 3) return false;
     for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] < '0' || s.p[i] > '9')
-            return false;
+        if (s.p[i] < '0' || s.p[i] > '9') return false;
         *bits = *bits * 10 + (s.p[i] - '0');
     }
     return *bits <= max;
@@ -44,13 +41,11 @@ static struct str without_port(struct str s, bool port)
 {
     if (s.n > 2 && s.p[0] == '[') {
         const char *end = memchr(s.p, ']', s.n);
-        if (!end || (!port && end != s.p + s.n - 1))
-            return (struct str){0};
+        if (!end || (!port && end != s.p + s.n - 1)) return (struct str){0};
         return (struct str){s.p + 1, (size_t)(end - s.p) - 1};
     }
     const char *colon = port && s.n ? memchr(s.p, ':', s.n) : NULL;
-    if (colon && !memchr(colon + 1, ':', s.n - (size_t)(colon + 1 - s.p)))
-        s.n = (size_t)(colon - s.p);
+    if (colon && !memchr(colon + 1, ':', s.n - (size_t)(colon + 1 - s.p))) s.n = (size_t)(colon - s.p);
     return s;
 }
 
@@ -59,25 +54,19 @@ bool address_parse(struct str s, bool port, struct address *out)
     bool v4 = false;
     struct str bits = str_trim(s);
     struct str text = str_cut(&bits, '/');
-    if (!parse_plain(without_port(text, port), out, &v4))
-        return false;
-    if (!bits.p)
-        return true;
-    if (!parse_bits(bits, v4 ? 32 : 128, &out->prefix))
-        return false;
-    if (v4)
-        out->prefix += V4_PREFIX;
+    if (!parse_plain(without_port(text, port), out, &v4)) return false;
+    if (!bits.p) return true;
+    if (!parse_bits(bits, v4 ? 32 : 128, &out->prefix)) return false;
+    if (v4) out->prefix += V4_PREFIX;
     return true;
 }
 
 bool address_in(const struct address *a, const struct address *range)
 {
     size_t whole = (size_t)range->prefix / 8;
-    if (memcmp(a->bytes, range->bytes, whole) != 0)
-        return false;
+    if (memcmp(a->bytes, range->bytes, whole) != 0) return false;
     int rest = range->prefix % 8;
-    if (rest == 0)
-        return true;
+    if (rest == 0) return true;
     unsigned mask = 0xffU << (8 - rest) & 0xffU;
     return (a->bytes[whole] & mask) == (range->bytes[whole] & mask);
 }
@@ -90,8 +79,7 @@ bool address_of_socket(const struct sockaddr *sa, struct address *out)
         memcpy(out->bytes + 12, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
         return true;
     }
-    if (sa->sa_family != AF_INET6)
-        return false;
+    if (sa->sa_family != AF_INET6) return false;
     memcpy(out->bytes, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
     return true;
 }
@@ -106,13 +94,12 @@ void address_format(const struct address *a, char out[HTTP_ADDRESS_TEXT])
 static bool is_trusted(const struct address *a, const struct address *trusted, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (address_in(a, &trusted[i]))
-            return true;
+        if (address_in(a, &trusted[i])) return true;
     return false;
 }
 
-/* Goes through one field from its end. True when the client was found (or the claim is no address: then `client` stays
- * at the last proxy that was). */
+/* Goes through one field from its end. True when the client was found (or the claim is no address: then
+ * `client` stays at the last proxy that was). */
 static bool walk_back(struct str list, struct address *client, const struct address *trusted, size_t n)
 {
     while (list.p) {
@@ -122,16 +109,15 @@ static bool walk_back(struct str list, struct address *client, const struct addr
         struct str last = {list.p + at, list.n - at};
         list = at > 0 ? (struct str){list.p, at - 1} : (struct str){0};
         struct address claim;
-        if (!address_parse(last, true, &claim) || claim.prefix != 128)
-            return true;
+        if (!address_parse(last, true, &claim) || claim.prefix != 128) return true;
         *client = claim;
-        if (!is_trusted(&claim, trusted, n))
-            return true;
+        if (!is_trusted(&claim, trusted, n)) return true;
     }
     return false;
 }
 
-void address_client(struct http_exchange *x, const struct address *peer, const struct address *trusted, size_t n)
+void address_client(struct http_exchange *x, const struct address *peer, const struct address *trusted,
+                    size_t n)
 {
     struct address client = *peer;
     x->secure = false;

@@ -18,8 +18,9 @@ bool address_in(const struct address *a, const struct address *range);
 bool address_of_socket(const struct sockaddr *sa, struct address *out);
 void address_format(const struct address *a, char out[HTTP_ADDRESS_TEXT]);
 
-/* Sets x->remote and x->secure from the peer and, when the peer is trusted, from X-Forwarded-For (the last address that
- * is not a trusted proxy itself) and X-Forwarded-Proto. */
-void address_client(struct http_exchange *x, const struct address *peer, const struct address *trusted, size_t n);
+/* Sets x->remote and x->secure from the peer and, when the peer is trusted, from X-Forwarded-For (the last
+ * address that is not a trusted proxy itself) and X-Forwarded-Proto. */
+void address_client(struct http_exchange *x, const struct address *peer, const struct address *trusted,
+                    size_t n);
 
 #endif

@@ -3,8 +3,9 @@
  *   HEAD ─► BODY ─► BUSY ─► HEAD …            keep-alive
  *     └───────┴───────┴───► LAST ─► LINGER ─► CLOSED
  *
- * connection_process is the one place where input is used up; it never runs twice at once for a connection, so an
- * application that answers from inside on_request only leaves the state behind and the loop there goes on. */
+ * connection_process is the one place where input is used up; it never runs twice at once for a connection,
+ * so an application that answers from inside on_request only leaves the state behind and the loop there goes
+ * on. */
 #include "http/connection.h"
 
 #include "base/clock.h"
@@ -25,19 +26,17 @@ static void pending_drop(struct connection *c)
     c->pending_off = 0;
 }
 
-/* ── Closing ─────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Closing ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* The exchange learns of it here, outside of any call of the application into us. */
 static void detach_exchange(struct connection *c)
 {
     struct exchange *x = c->exchange;
-    if (!x)
-        return;
+    if (!x) return;
     c->exchange = NULL;
     x->connection = NULL;
     if (c->was_body) {
-        if (x->has_sink)
-            x->sink.on_abort(&x->pub, x->sink.data);
+        if (x->has_sink) x->sink.on_abort(&x->pub, x->sink.data);
         exchange_free(x);
     } else if (x->streaming && x->events.on_close) {
         void (*on_close)(struct http_exchange *, void *) = x->events.on_close;
@@ -56,8 +55,7 @@ static void on_closed(uv_handle_t *handle)
         c->all_prev->all_next = c->all_next;
     else
         loop->all = c->all_next;
-    if (c->all_next)
-        c->all_next->all_prev = c->all_prev;
+    if (c->all_next) c->all_next->all_prev = c->all_prev;
     buf_free(&c->pending);
     free(c);
     count(&loop->counters.connections, UINT64_MAX);
@@ -67,8 +65,7 @@ static void on_closed(uv_handle_t *handle)
 
 void connection_close(struct connection *c)
 {
-    if (c->state == CONNECTION_CLOSED)
-        return;
+    if (c->state == CONNECTION_CLOSED) return;
     c->was_body = c->state == CONNECTION_BODY;
     c->state = CONNECTION_CLOSED;
     wait_set(c, WAIT_NOTHING);
@@ -79,8 +76,8 @@ void connection_close(struct connection *c)
     uv_close((uv_handle_t *)&c->handle, on_closed);
 }
 
-/* Everything is written. Closing with unread input in the kernel would reset the connection and could destroy the answer
- * on its way, so our side is shut first and the rest is read and thrown away for a moment. */
+/* Everything is written. Closing with unread input in the kernel would reset the connection and could destroy
+ * the answer on its way, so our side is shut first and the rest is read and thrown away for a moment. */
 static void finish(struct connection *c)
 {
     int fd = -1;
@@ -91,16 +88,14 @@ static void finish(struct connection *c)
     c->state = CONNECTION_LINGER;
 }
 
-/* ── What follows from the state ─────────────────────────────────────────────────────────────────────────── */
+/* ── What follows from the state ─────────────────────────────────────────────────────────────── */
 
 static enum wait wait_wanted(const struct connection *c)
 {
-    if (c->writes > 0)
-        return WAIT_WRITE;
+    if (c->writes > 0) return WAIT_WRITE;
     switch ((enum connection_state)c->state) {
     case CONNECTION_HEAD:
-        if (c->scan.pos > 0 || c->pending.n > c->pending_off)
-            return WAIT_HEAD;
+        if (c->scan.pos > 0 || c->pending.n > c->pending_off) return WAIT_HEAD;
         return c->served ? WAIT_KEEP_ALIVE : WAIT_FIRST;
     case CONNECTION_BODY: return c->exchange->paused ? WAIT_NOTHING : WAIT_BODY;
     case CONNECTION_LINGER: return WAIT_LINGER;
@@ -110,11 +105,9 @@ static enum wait wait_wanted(const struct connection *c)
 
 void connection_update_wait(struct connection *c)
 {
-    if (c->state == CONNECTION_CLOSED)
-        return;
+    if (c->state == CONNECTION_CLOSED) return;
     enum wait wanted = wait_wanted(c);
-    if (wanted != (enum wait)c->wait)
-        wait_set(c, wanted);
+    if (wanted != (enum wait)c->wait) wait_set(c, wanted);
 }
 
 static void on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
@@ -128,8 +121,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b);
 
 void connection_reading(struct connection *c, bool on)
 {
-    if (c->reading == on || c->state == CONNECTION_CLOSED)
-        return;
+    if (c->reading == on || c->state == CONNECTION_CLOSED) return;
     c->reading = on;
     if (!on)
         uv_read_stop((uv_stream_t *)&c->handle);
@@ -140,18 +132,15 @@ void connection_reading(struct connection *c, bool on)
 static void settle(struct connection *c)
 {
     output_flush(c);
-    if (c->state == CONNECTION_LAST && c->writes == 0)
-        finish(c);
-    if (c->state == CONNECTION_CLOSED)
-        return;
-    if (c->state >= CONNECTION_LAST || c->pending.n == c->pending_off)
-        pending_drop(c);
+    if (c->state == CONNECTION_LAST && c->writes == 0) finish(c);
+    if (c->state == CONNECTION_CLOSED) return;
+    if (c->state >= CONNECTION_LAST || c->pending.n == c->pending_off) pending_drop(c);
     bool paused = c->state == CONNECTION_BODY && c->exchange->paused;
     connection_reading(c, !c->eof && !paused && c->pending.n - c->pending_off < PENDING_MAX);
     connection_update_wait(c);
 }
 
-/* ── Requests ────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Requests ────────────────────────────────────────────────────────────────────────────────── */
 
 static const char *const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -160,8 +149,7 @@ static void plain_problem(struct exchange *x, const struct problem_text *t, stru
     buf_printf(body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\",\"detail\":\"",
                problem_status_reason(t->status), t->status, t->code);
     for (const char *p = t->en; *p; p++) {
-        if (*p == '"')
-            buf_char(body, '\\');
+        if (*p == '"') buf_char(body, '\\');
         buf_char(body, *p);
     }
     buf_printf(body, "\",\"request_id\":\"%.*s\"}", STR_ARG(x->pub.request_id));
@@ -181,14 +169,12 @@ void connection_problem(struct connection *c, enum problem problem)
         connection_close(c);
         return;
     }
-    if (x->has_sink)
-        x->sink.on_abort(&x->pub, x->sink.data);
+    if (x->has_sink) x->sink.on_abort(&x->pub, x->sink.data);
     x->has_sink = false;
     exchange_request_id(x);
     count(problem == PROBLEM_TIMEOUT ? &c->loop->counters.timeouts : &c->loop->counters.parse_errors, 1);
     http_reply(&x->pub, t->status);
-    if (t->status == 405)
-        http_reply_field(&x->pub, STR("Allow"), str_of(allowed));
+    if (t->status == 405) http_reply_field(&x->pub, STR("Allow"), str_of(allowed));
     struct buf *body = http_reply_buffer(&x->pub, "application/problem+json");
     if (config->callbacks.render_problem)
         config->callbacks.render_problem(config->app, &x->pub, t->status, t->code, t->en, t->ru, body);
@@ -227,8 +213,7 @@ static void begin_body(struct connection *c, bool more_input)
     c->state = CONNECTION_BODY;
     if (config->callbacks.on_headers) {
         config->callbacks.on_headers(config->app, &x->pub);
-        if (c->exchange != x || c->state != CONNECTION_BODY)
-            return;
+        if (c->exchange != x || c->state != CONNECTION_BODY) return;
     }
     if (body_too_large(x))
         connection_problem(c, PROBLEM_BODY_LARGE);
@@ -246,8 +231,7 @@ static enum problem begin_request(struct connection *c, struct str head, const s
 {
     struct http_server *server = c->loop->server;
     struct exchange *x = exchange_new(c->loop);
-    if (!x)
-        return PROBLEM_MEMORY;
+    if (!x) return PROBLEM_MEMORY;
     c->exchange = x;
     x->connection = c;
     x->pub.started = clock_mono();
@@ -255,8 +239,7 @@ static enum problem begin_request(struct connection *c, struct str head, const s
     count(&c->loop->counters.requests, 1);
     address_format(&c->peer, x->pub.remote);
     struct str kept = arena_str(&x->arena, head);
-    if (!kept.p)
-        return PROBLEM_MEMORY;
+    if (!kept.p) return PROBLEM_MEMORY;
     enum problem problem = request_parse(&x->request, &x->pub, kept, &c->scan, limits);
     address_client(&x->pub, &c->peer, server->trusted, server->config.trusted_proxies_n);
     exchange_request_id(x);
@@ -271,8 +254,7 @@ static bool read_head(struct connection *c, struct str *in)
     enum problem problem = PROBLEM_NONE;
     enum head_result result = in->n ? head_scan(&c->scan, *in, &limits, &problem) : HEAD_MORE;
     if (result == HEAD_MORE) {
-        if (c->eof || (c->loop->stopping && in->n == 0))
-            c->state = CONNECTION_LAST;
+        if (c->eof || (c->loop->stopping && in->n == 0)) c->state = CONNECTION_LAST;
         return false;
     }
     if (result == HEAD_DONE) {
@@ -302,7 +284,10 @@ static void keep_piece(struct connection *c, struct exchange *x, struct str piec
         x->sink.on_data(&x->pub, x->sink.data, piece);
     } else {
         buf_str(&x->body, piece);
-        if (x->body.failed)
+        x->buffered += piece.n;
+        c->loop->buffered += piece.n;
+        if (x->body.failed ||
+            c->loop->buffered > c->loop->server->config.limits.bodies_bytes / c->loop->server->threads)
             connection_problem(c, PROBLEM_MEMORY);
     }
 }
@@ -312,16 +297,14 @@ static bool read_body(struct connection *c, struct str *in)
     struct exchange *x = c->exchange;
     struct str piece = {0};
     enum problem problem = PROBLEM_NONE;
-    if (x->paused)
-        return false;
+    if (x->paused) return false;
     switch (body_read(&x->request, in, &piece, &problem)) {
     case BODY_PIECE: keep_piece(c, x, piece); return true;
     case BODY_END: to_application(c); return true;
     case BODY_BAD: connection_problem(c, problem); return false;
     case BODY_MORE: break;
     }
-    if (c->eof)
-        connection_close(c);
+    if (c->eof) connection_close(c);
     return false;
 }
 
@@ -348,8 +331,7 @@ void connection_process(struct connection *c, struct str *in)
 
 void connection_resume(struct connection *c)
 {
-    if (c->processing || c->state == CONNECTION_CLOSED)
-        return;
+    if (c->processing || c->state == CONNECTION_CLOSED) return;
     struct str in = pending_view(c);
     size_t had = in.n;
     connection_process(c, &in);
@@ -367,8 +349,7 @@ static void feed(struct connection *c, struct str bytes)
             c->pending_off = 0;
         }
         buf_str(&c->pending, bytes);
-        if (c->pending.failed)
-            connection_close(c);
+        if (c->pending.failed) connection_close(c);
         connection_resume(c);
         return;
     }
@@ -376,11 +357,9 @@ static void feed(struct connection *c, struct str bytes)
     connection_process(c, &bytes);
     if (bytes.n > 0 && c->state < CONNECTION_LAST) {
         buf_str(&c->pending, bytes);
-        if (c->pending.failed)
-            connection_close(c);
+        if (c->pending.failed) connection_close(c);
     }
-    if (c->state != CONNECTION_CLOSED)
-        settle(c);
+    if (c->state != CONNECTION_CLOSED) settle(c);
 }
 
 static void on_eof(struct connection *c)
@@ -396,16 +375,14 @@ static void on_eof(struct connection *c)
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 {
     struct connection *c = stream->data;
-    if (n == 0 || c->state == CONNECTION_CLOSED)
-        return;
+    if (n == 0 || c->state == CONNECTION_CLOSED) return;
     if (n == UV_EOF) {
         on_eof(c);
     } else if (n < 0) {
         connection_close(c);
     } else {
         count(&c->loop->counters.bytes_in, (uint64_t)n);
-        if (c->state < CONNECTION_LAST)
-            feed(c, (struct str){b->base, (size_t)n});
+        if (c->state < CONNECTION_LAST) feed(c, (struct str){b->base, (size_t)n});
     }
 }
 
@@ -413,13 +390,11 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 void connection_exchange_done(struct connection *c, bool keep)
 {
     c->exchange = NULL;
-    if (c->state == CONNECTION_CLOSED)
-        return;
+    if (c->state == CONNECTION_CLOSED) return;
     c->state = keep ? CONNECTION_HEAD : CONNECTION_LAST;
     head_scan_start(&c->scan);
     wait_set(c, WAIT_NOTHING);
-    if (!c->processing)
-        connection_resume(c);
+    if (!c->processing) connection_resume(c);
 }
 
 void connection_drained(struct connection *c)
@@ -428,14 +403,13 @@ void connection_drained(struct connection *c)
     connection_update_wait(c);
     if (x && x->streaming && x->want_drain) {
         x->want_drain = false;
-        if (x->events.on_drain)
-            x->events.on_drain(&x->pub, x->events.data);
+        if (x->events.on_drain) x->events.on_drain(&x->pub, x->events.data);
         return;
     }
     connection_resume(c);
 }
 
-/* ── Timeouts, accepting ─────────────────────────────────────────────────────────────────────────────────── */
+/* ── Timeouts, accepting ─────────────────────────────────────────────────────────────────────── */
 
 static bool moved_enough(const struct connection *c, int64_t span)
 {
@@ -483,8 +457,9 @@ void connection_free_all(struct http_loop *loop, bool forced)
 
 static void refuse(struct connection *c)
 {
-    static const struct str busy = {"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
-                                    "Connection: close\r\n\r\n", 86};
+    static const char text[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 5\r\n"
+                               "Connection: close\r\n\r\n";
+    struct str busy = {text, sizeof text - 1};
     count(&c->loop->counters.refused, 1);
     output_send(c, &busy, 1, NULL);
     c->state = c->state == CONNECTION_CLOSED ? CONNECTION_CLOSED : CONNECTION_LAST;
@@ -503,11 +478,9 @@ static void set_peer(struct connection *c)
 void connection_accept(uv_stream_t *listener, int status)
 {
     struct http_loop *loop = listener->data;
-    if (status < 0)
-        return;
+    if (status < 0) return;
     struct connection *c = calloc(1, sizeof *c);
-    if (!c)
-        return; /* the client stays in the backlog until the next one comes */
+    if (!c) return; /* the client stays in the backlog until the next one comes */
     c->loop = loop;
     if (uv_tcp_init(&loop->uv, &c->handle) != 0) {
         free(c);
@@ -517,8 +490,7 @@ void connection_accept(uv_stream_t *listener, int status)
     buf_init(&c->pending, loop->server->config.limits.head_bytes + PENDING_MAX + READ_BUFFER);
     head_scan_start(&c->scan);
     c->all_next = loop->all;
-    if (loop->all)
-        loop->all->all_prev = c;
+    if (loop->all) loop->all->all_prev = c;
     loop->all = c;
     count(&loop->counters.connections, 1);
     count(&loop->counters.accepted, 1);
@@ -527,7 +499,6 @@ void connection_accept(uv_stream_t *listener, int status)
         connection_close(c);
         return;
     }
-    (void)uv_tcp_nodelay(&c->handle, 1);
     set_peer(c);
     if (before >= loop->server->config.limits.connections) {
         refuse(c);

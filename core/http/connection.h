@@ -1,10 +1,12 @@
-/* connection.h: what the files of the server share: loop, connection and exchange. Nobody outside core/http includes it.
+/* connection.h: what the files of the server share: loop, connection and exchange. Nobody outside core/http
+ * includes it.
  *
  *   http_server ─► http_loop × threads ─► connection × clients ─► exchange × 1 (while a request is under way)
  *
- * An idle connection is only `struct connection`: no buffer, no parser, no exchange. Bytes are read into the loop's one
- * read buffer and parsed there; answers are collected in the loop's one write buffer and leave with one write for all
- * the requests of a pass. Only what the socket does not take, or a request that is not complete, is copied and kept. */
+ * An idle connection is only `struct connection`: no buffer, no parser, no exchange. Bytes are read into the
+ * loop's one read buffer and parsed there; answers are collected in the loop's one write buffer and leave
+ * with one write for all the requests of a pass. Only what the socket does not take, or a request that is not
+ * complete, is copied and kept. */
 #ifndef HTTP_CONNECTION_H
 #define HTTP_CONNECTION_H
 
@@ -16,18 +18,27 @@
 #include <uv.h>
 
 #define READ_BUFFER (64 * 1024)
-#define WRITE_BUFFER (64 * 1024)       /* collected before it is flushed */
-#define WRITE_BLOCKED (64 * 1024)      /* waiting for the client: no further request is begun */
-#define PENDING_MAX (64 * 1024)        /* read ahead of a busy connection */
+#define WRITE_BUFFER (64 * 1024)  /* collected before it is flushed */
+#define WRITE_BLOCKED (64 * 1024) /* waiting for the client: no further request is begun */
+#define PENDING_MAX (64 * 1024)   /* read ahead of a busy connection */
 #define REPLY_MAX (64 * 1024 * 1024)
-#define KEEP_BUFFER (32 * 1024)        /* larger buffers of an exchange are freed with it */
+#define KEEP_BUFFER (32 * 1024) /* larger buffers of an exchange are freed with it */
 #define GZIP_BOUND (8 * 1024 * 1024)
-#define KEEP_EXCHANGES 128             /* free ones kept by a loop */
+#define KEEP_EXCHANGES 128 /* free ones kept by a loop */
 #define SLOW_BYTES_PER_SECOND 256
-#define LINGER_MS 1000                 /* reads on after the last answer, so that no reset destroys it on its way */
+#define LINGER_MS 1000 /* reads on after the last answer, so that no reset destroys it on its way */
 
 /* What a connection waits for; each has one constant timeout, so each list is in order of its deadlines. */
-enum wait { WAIT_NOTHING, WAIT_FIRST, WAIT_KEEP_ALIVE, WAIT_HEAD, WAIT_BODY, WAIT_WRITE, WAIT_LINGER, WAIT_COUNT };
+enum wait {
+    WAIT_NOTHING,
+    WAIT_FIRST,
+    WAIT_KEEP_ALIVE,
+    WAIT_HEAD,
+    WAIT_BODY,
+    WAIT_WRITE,
+    WAIT_LINGER,
+    WAIT_COUNT
+};
 
 enum connection_state {
     CONNECTION_HEAD,   /* between requests or inside a head */
@@ -57,7 +68,7 @@ struct connection {
     unsigned writes; /* uv_write requests under way */
     uint8_t state, wait;
     bool processing, reading, eof, in_turn, served;
-    bool polite; /* the client said "Connection: close": no need to linger */
+    bool polite;   /* the client said "Connection: close": no need to linger */
     bool was_body; /* closed while the body was being read */
 };
 
@@ -69,7 +80,7 @@ struct wait_list {
 enum reply_body { REPLY_NONE, REPLY_BUFFER, REPLY_TAKEN, REPLY_BORROWED };
 
 struct exchange {
-    struct http_exchange pub; /* first: the application's pointer is ours */
+    struct http_exchange pub;      /* first: the application's pointer is ours */
     struct connection *connection; /* NULL: the client is gone */
     struct exchange *next;         /* free list */
     struct arena arena;
@@ -88,11 +99,12 @@ struct exchange {
     unsigned given; /* which of the default fields the application has set itself: a bit each */
     bool close, has_encoding;
     int64_t received; /* body bytes */
+    size_t buffered;  /* of them in `body`: counted in the loop's sum */
 
     struct http_stream_events events;
     bool streaming, chunked, want_drain;
     bool late, ended; /* on_close is posted; the stream was ended meanwhile */
-    int64_t sent; /* body bytes */
+    int64_t sent;     /* body bytes */
 };
 
 struct posted {
@@ -102,8 +114,8 @@ struct posted {
 
 /* Written by the loop's thread only. */
 struct counters {
-    _Atomic uint64_t connections, accepted, refused, requests, bytes_in, bytes_out, parse_errors, timeouts, exchanges,
-        status[6];
+    _Atomic uint64_t connections, accepted, refused, requests, bytes_in, bytes_out, parse_errors, timeouts,
+        exchanges, status[6];
 };
 
 struct http_loop {
@@ -129,6 +141,8 @@ struct http_loop {
     struct connection *out_owner; /* … of this connection */
     struct buf gzip_out;
     void *deflate; /* z_stream, made when first needed */
+
+    size_t buffered; /* bytes of request bodies in memory */
 
     int64_t date_second;
     char date[48]; /* "Date: …\r\n" */
@@ -167,7 +181,7 @@ static inline struct exchange *exchange_of(const struct http_exchange *x)
 /* loop.c */
 bool loop_init(struct http_loop *loop, struct http_server *server, unsigned index);
 bool loop_listen(struct http_loop *loop, const struct sockaddr *address, int *uv_error);
-void loop_run(void *arg); /* thread body */
+void loop_run(void *arg);                                       /* thread body */
 void loop_begin_stop(struct http_loop *loop, int64_t grace_ms); /* loop thread */
 void loop_check_stop(struct http_loop *loop);
 void loop_free(struct http_loop *loop);
@@ -197,7 +211,8 @@ void connection_drained(struct connection *c);
 /* output.c: bytes to the socket */
 struct buf *output_begin(struct connection *c); /* the loop's buffer, made ready for this connection */
 void output_flush(struct connection *c);
-/* Sends what was collected, then `pieces`; with `owned`, the last piece is that buffer's memory and is taken over. */
+/* Sends what was collected, then `pieces`; with `owned`, the last piece is that buffer's memory and is taken
+ * over. */
 void output_send(struct connection *c, const struct str *pieces, size_t n, struct buf *owned);
 size_t output_pending(const struct connection *c);
 

@@ -1,5 +1,5 @@
-/* exchange.c: exchanges are made once and used again: their arena and buffers keep their memory, so that the hot path
- * does not allocate. */
+/* exchange.c: exchanges are made once and used again: their arena and buffers keep their memory, so that the
+ * hot path does not allocate. */
 #include "http/connection.h"
 
 #include <stdio.h>
@@ -22,8 +22,7 @@ struct exchange *exchange_new(struct http_loop *loop)
         x->next = NULL;
     } else {
         x = calloc(1, sizeof *x);
-        if (!x)
-            return NULL;
+        if (!x) return NULL;
         arena_init(&x->arena, loop->server->config.limits.arena_bytes);
         buffers_init(x);
     }
@@ -71,6 +70,7 @@ void exchange_free(struct exchange *x)
     keep_or_free(&x->fields);
     keep_or_free(&x->buffer);
     arena_reset(&x->arena);
+    loop->buffered -= x->buffered;
     count(&loop->counters.exchanges, UINT64_MAX); /* one less */
     if (loop->free_count >= KEEP_EXCHANGES || loop->stopping) {
         destroy(x);
@@ -80,16 +80,14 @@ void exchange_free(struct exchange *x)
         loop->free_exchanges = x;
         loop->free_count++;
     }
-    if (loop->stopping)
-        loop_check_stop(loop);
+    if (loop->stopping) loop_check_stop(loop);
 }
 
 /* A fresh one when the client gave none or a strange one. */
 void exchange_request_id(struct exchange *x)
 {
     static const char digits[] = "0123456789abcdef";
-    if (x->pub.request_id.p)
-        return;
+    if (x->pub.request_id.p) return;
     char *id = arena_alloc(&x->arena, 17);
     if (!id) {
         x->pub.request_id = STR("unknown");

@@ -1,5 +1,5 @@
-/* gzip.c: whether a client takes gzip (RFC 9110 §12.5.3), and compressing at the lowest level: on JSON it already saves
- * most of what can be saved. One deflate state for each loop. */
+/* gzip.c: whether a client takes gzip (RFC 9110 §12.5.3), and compressing at the lowest level: on JSON it
+ * already saves most of what can be saved. One deflate state for each loop. */
 #include "http/connection.h"
 
 #include <stdlib.h>
@@ -14,16 +14,14 @@ static int quality(struct str parameters)
     while (parameters.p) {
         struct str value = str_trim(str_cut(&parameters, ';'));
         struct str key = str_trim(str_cut(&value, '='));
-        if (!str_eq_nocase(key, STR("q")))
-            continue;
+        if (!str_eq_nocase(key, STR("q"))) continue;
         value = str_trim(value);
         if (value.n == 0 || value.n > 5 || (value.p[0] != '0' && value.p[0] != '1') ||
             (value.n > 1 && value.p[1] != '.'))
             return -1;
         int q = (value.p[0] - '0') * 1000, unit = 100;
         for (size_t i = 2; i < value.n; i++, unit /= 10) {
-            if (value.p[i] < '0' || value.p[i] > '9')
-                return -1;
+            if (value.p[i] < '0' || value.p[i] > '9') return -1;
             q += (value.p[i] - '0') * unit;
         }
         return q > 1000 ? -1 : q;
@@ -35,8 +33,7 @@ bool gzip_accepted(const struct http_exchange *x)
 {
     int gzip = -1, identity = -1, any = -1;
     for (size_t i = 0; i < x->fields_n; i++) {
-        if (!str_eq_nocase(x->fields[i].name, STR("accept-encoding")))
-            continue;
+        if (!str_eq_nocase(x->fields[i].name, STR("accept-encoding"))) continue;
         struct str rest = x->fields[i].value;
         while (rest.p) {
             struct str parameters = str_cut(&rest, ',');
@@ -50,33 +47,28 @@ bool gzip_accepted(const struct http_exchange *x)
                 any = q;
         }
     }
-    if (gzip < 0)
-        gzip = any;
+    if (gzip < 0) gzip = any;
     return gzip > 0 && gzip >= identity;
 }
 
 bool gzip_type(const char *content_type)
 {
-    static const char *const types[] = {"application/json", "application/problem+json", "application/x-ndjson",
-                                        "application/javascript", "image/svg+xml", "application/manifest+json",
-                                        "application/openapi+json", "application/xml"};
+    static const char *const types[] = {
+        "application/json", "application/problem+json",  "application/x-ndjson",     "application/javascript",
+        "image/svg+xml",    "application/manifest+json", "application/openapi+json", "application/xml"};
     struct str s = str_of(content_type);
     struct str type = str_trim(str_cut(&s, ';'));
-    if (str_starts(type, STR("text/")))
-        return !str_is(type, "text/event-stream");
+    if (str_starts(type, STR("text/"))) return !str_is(type, "text/event-stream");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        if (str_is(type, types[i]))
-            return true;
+        if (str_is(type, types[i])) return true;
     return false;
 }
 
 static z_stream *state(struct http_loop *loop)
 {
-    if (loop->deflate)
-        return deflateReset(loop->deflate) == Z_OK ? loop->deflate : NULL;
+    if (loop->deflate) return deflateReset(loop->deflate) == Z_OK ? loop->deflate : NULL;
     z_stream *z = calloc(1, sizeof *z);
-    if (!z)
-        return NULL;
+    if (!z) return NULL;
     if (deflateInit2(z, 1, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
         free(z);
         return NULL;
@@ -89,8 +81,7 @@ bool gzip_deflate(struct http_loop *loop, struct str in)
 {
     z_stream *z = state(loop);
     struct buf *out = &loop->gzip_out;
-    if (!z)
-        return false;
+    if (!z) return false;
     if (out->cap > KEEP_GZIP) {
         buf_free(out);
         buf_init(out, GZIP_BOUND);
@@ -102,16 +93,14 @@ bool gzip_deflate(struct http_loop *loop, struct str in)
     z->avail_in = (uInt)in.n;
     z->next_out = (Bytef *)out->p;
     z->avail_out = (uInt)in.n;
-    if (deflate(z, Z_FINISH) != Z_STREAM_END)
-        return false;
+    if (deflate(z, Z_FINISH) != Z_STREAM_END) return false;
     out->n = in.n - z->avail_out;
     return true;
 }
 
 void gzip_free(struct http_loop *loop)
 {
-    if (loop->deflate)
-        (void)deflateEnd(loop->deflate);
+    if (loop->deflate) (void)deflateEnd(loop->deflate);
     free(loop->deflate);
     loop->deflate = NULL;
     buf_free(&loop->gzip_out);

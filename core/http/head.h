@@ -1,9 +1,11 @@
-/* head.h: finds the end of a request's head (or of a chunked body's trailer) and refuses what no sane client sends.
+/* head.h: finds the end of a request's head (or of a chunked body's trailer) and refuses what no sane client
+ * sends.
  *
- * It runs before llhttp and looks at bytes only: every line ends in CR LF, no line begins with white space, a field name
- * is a token directly followed by a colon, no control byte anywhere. Two readers that disagree about where a message
- * ends are what request smuggling lives on, so anything that could be read in two ways ends the connection here.
- * It may be fed piece by piece: each call gets all bytes since the start, and goes on where it stopped. */
+ * It runs before llhttp and looks at bytes only: every line ends in CR LF, no line begins with white space, a
+ * field name is a token directly followed by a colon, no control byte anywhere. Two readers that disagree
+ * about where a message ends are what request smuggling lives on, so anything that could be read in two ways
+ * ends the connection here. It may be fed piece by piece: each call gets all bytes since the start, and goes
+ * on where it stopped. */
 #ifndef HTTP_HEAD_H
 #define HTTP_HEAD_H
 

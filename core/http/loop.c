@@ -4,13 +4,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 
-/* ── Small things of a loop ──────────────────────────────────────────────────────────────────────────────── */
+/* ── Small things of a loop ──────────────────────────────────────────────────────────────────── */
 
 const char *loop_date(struct http_loop *loop, size_t *n)
 {
@@ -19,8 +20,7 @@ const char *loop_date(struct http_loop *loop, size_t *n)
         static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
         time_t t = (time_t)second;
         struct tm tm;
-        if (!gmtime_r(&t, &tm))
-            memset(&tm, 0, sizeof tm);
+        if (!gmtime_r(&t, &tm)) memset(&tm, 0, sizeof tm);
         snprintf(loop->date, sizeof loop->date, "Date: %.3s, %02d %.3s %04d %02d:%02d:%02d GMT\r\n",
                  days + 3 * (tm.tm_wday % 7), tm.tm_mday % 100, months + 3 * (tm.tm_mon % 12),
                  (tm.tm_year + 1900) % 10000, tm.tm_hour % 100, tm.tm_min % 100, tm.tm_sec % 100);
@@ -64,7 +64,7 @@ struct http_server *http_loop_server(struct http_loop *loop)
     return loop->server;
 }
 
-/* ── Messages from other threads ─────────────────────────────────────────────────────────────────────────── */
+/* ── Messages from other threads ─────────────────────────────────────────────────────────────── */
 
 bool http_loop_post(struct http_loop *loop, void (*fn)(void *arg), void *arg)
 {
@@ -114,22 +114,21 @@ static void run_posted(struct http_loop *loop)
         batch[i].fn(batch[i].arg);
 }
 
-/* ── The end ─────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── The end ─────────────────────────────────────────────────────────────────────────────────── */
 
 /* May be called from deep inside the application: only wakes the loop up. */
 void loop_check_stop(struct http_loop *loop)
 {
-    if (loop->stopping && !loop->closed)
-        (void)uv_async_send(&loop->wake);
+    if (loop->stopping && !loop->closed) (void)uv_async_send(&loop->wake);
 }
 
 static void close_handle(uv_handle_t *handle)
 {
-    if (!uv_is_closing(handle))
-        uv_close(handle, NULL);
+    if (!uv_is_closing(handle)) uv_close(handle, NULL);
 }
 
-/* Nobody holds an exchange any more and all connections are closed: the last word of the application, then the handles. */
+/* Nobody holds an exchange any more and all connections are closed: the last word of the application, then
+ * the handles. */
 static void finish(struct http_loop *loop)
 {
     const struct http_callbacks *callbacks = &loop->server->config.callbacks;
@@ -137,8 +136,7 @@ static void finish(struct http_loop *loop)
     loop->closed = true;
     uv_mutex_unlock(&loop->lock);
     run_posted(loop);
-    if (callbacks->loop_stop)
-        callbacks->loop_stop(loop->server->config.app, loop, loop->data);
+    if (callbacks->loop_stop) callbacks->loop_stop(loop->server->config.app, loop, loop->data);
     close_handle((uv_handle_t *)&loop->wake);
     close_handle((uv_handle_t *)&loop->timer);
     close_handle((uv_handle_t *)&loop->stop_timer);
@@ -171,7 +169,7 @@ void loop_begin_stop(struct http_loop *loop, int64_t grace_ms)
     loop_check_stop(loop);
 }
 
-/* ── The thread ──────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── The thread ──────────────────────────────────────────────────────────────────────────────── */
 
 void loop_run(void *arg)
 {
@@ -181,8 +179,7 @@ void loop_run(void *arg)
 
 static bool init_handles(struct http_loop *loop)
 {
-    if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0)
-        return false;
+    if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) return false;
     (void)uv_timer_init(&loop->uv, &loop->timer);
     (void)uv_timer_init(&loop->uv, &loop->stop_timer);
     (void)uv_idle_init(&loop->uv, &loop->turn_idle);
@@ -198,14 +195,12 @@ bool loop_init(struct http_loop *loop, struct http_server *server, unsigned inde
     buf_init(&loop->gzip_out, GZIP_BOUND);
     wait_init(loop);
     loop->read_buffer = malloc(READ_BUFFER);
-    if (!loop->read_buffer || getrandom(&loop->id_state, sizeof loop->id_state, 0) != (ssize_t)sizeof loop->id_state)
+    if (!loop->read_buffer ||
+        getrandom(&loop->id_state, sizeof loop->id_state, 0) != (ssize_t)sizeof loop->id_state)
         goto fail;
-    if (uv_mutex_init(&loop->lock) != 0)
-        goto fail;
-    if (uv_loop_init(&loop->uv) != 0)
-        goto fail_lock;
-    if (init_handles(loop))
-        return true;
+    if (uv_mutex_init(&loop->lock) != 0) goto fail;
+    if (uv_loop_init(&loop->uv) != 0) goto fail_lock;
+    if (init_handles(loop)) return true;
     (void)uv_loop_close(&loop->uv);
 fail_lock:
     uv_mutex_destroy(&loop->lock);
@@ -215,21 +210,31 @@ fail:
     return false;
 }
 
+/* Accepted sockets inherit these, which saves calls for each connection. A peer that has vanished without a
+ * word is noticed within two minutes. */
+static bool set_options(int fd)
+{
+    int one = 1, idle = 60, between = 15, times = 4;
+    unsigned unanswered_ms = 120000;
+    return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0 &&
+           setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) == 0 &&
+           setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0 &&
+           setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle) == 0 &&
+           setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &between, sizeof between) == 0 &&
+           setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times) == 0 &&
+           setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered_ms, sizeof unanswered_ms) == 0;
+}
+
 bool loop_listen(struct http_loop *loop, const struct sockaddr *address, int *uv_error)
 {
     uv_os_fd_t fd = -1;
-    int one = 1;
     *uv_error = uv_tcp_init_ex(&loop->uv, &loop->listener, address->sa_family);
-    if (*uv_error != 0)
-        return false;
+    if (*uv_error != 0) return false;
     loop->listener.data = loop;
     *uv_error = uv_fileno((uv_handle_t *)&loop->listener, &fd);
-    if (*uv_error == 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0)
-        *uv_error = UV_EINVAL;
-    if (*uv_error == 0)
-        *uv_error = uv_tcp_bind(&loop->listener, address, 0);
-    if (*uv_error == 0)
-        *uv_error = uv_listen((uv_stream_t *)&loop->listener, 1024, connection_accept);
+    if (*uv_error == 0 && !set_options(fd)) *uv_error = UV_EINVAL;
+    if (*uv_error == 0) *uv_error = uv_tcp_bind(&loop->listener, address, 0);
+    if (*uv_error == 0) *uv_error = uv_listen((uv_stream_t *)&loop->listener, 1024, connection_accept);
     return *uv_error == 0;
 }
 
@@ -242,8 +247,7 @@ static void close_walked(uv_handle_t *handle, void *arg)
 /* The thread has ended (or never ran). */
 void loop_free(struct http_loop *loop)
 {
-    if (!loop->read_buffer)
-        return;
+    if (!loop->read_buffer) return;
     uv_walk(&loop->uv, close_walked, NULL);
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
     if (uv_loop_close(&loop->uv) != 0)

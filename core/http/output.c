@@ -1,5 +1,6 @@
-/* output.c: bytes on their way to the socket. Answers of one pass are collected in the loop's buffer; one try_write sends
- * them. What the socket does not take is copied into a write job and libuv sends it when it can. */
+/* output.c: bytes on their way to the socket. Answers of one pass are collected in the loop's buffer; one
+ * try_write sends them. What the socket does not take is copied into a write job and libuv sends it when it
+ * can. */
 #include "http/connection.h"
 
 #include <stdlib.h>
@@ -34,8 +35,7 @@ static void on_written(uv_write_t *request, int status)
     free(job->owned);
     free(job);
     c->writes--;
-    if (c->state == CONNECTION_CLOSED)
-        return;
+    if (c->state == CONNECTION_CLOSED) return;
     if (status < 0)
         connection_close(c);
     else if (c->writes == 0)
@@ -53,14 +53,12 @@ static bool queue(struct connection *c, const struct str *pieces, size_t n, size
         copy += owned && i == n - 1 ? 0 : rest[i];
     }
     struct write_job *job = malloc(sizeof *job + copy);
-    if (!job)
-        return false;
+    if (!job) return false;
     *job = (struct write_job){.connection = c};
     job->request.data = job;
     char *at = job->bytes;
     for (size_t i = 0; i < n; i++) {
-        if (rest[i] == 0 || (owned && i == n - 1))
-            continue;
+        if (rest[i] == 0 || (owned && i == n - 1)) continue;
         memcpy(at, pieces[i].p + pieces[i].n - rest[i], rest[i]);
         at += rest[i];
     }
@@ -98,8 +96,7 @@ static void send_all(struct connection *c, const struct str *pieces, size_t n, s
     size_t total = 0;
     for (size_t i = 0; i < n; i++)
         total += pieces[i].n;
-    if (total == 0 || c->state == CONNECTION_CLOSED)
-        return;
+    if (total == 0 || c->state == CONNECTION_CLOSED) return;
     int error = 0;
     size_t sent = try_now(c, pieces, n, &error);
     count(&c->loop->counters.bytes_out, total);
@@ -113,16 +110,14 @@ static void send_all(struct connection *c, const struct str *pieces, size_t n, s
 void output_flush(struct connection *c)
 {
     struct http_loop *loop = c->loop;
-    if (loop->out_owner != c)
-        return;
+    if (loop->out_owner != c) return;
     loop->out_owner = NULL;
     struct str all = buf_view(&loop->out);
     if (loop->out.failed) /* no memory for it: better no answer than half of one */
         connection_close(c);
     else
         send_all(c, &all, 1, NULL);
-    if (loop->out.cap > 4 * WRITE_BUFFER)
-        buf_free(&loop->out);
+    if (loop->out.cap > 4 * WRITE_BUFFER) buf_free(&loop->out);
     buf_reset(&loop->out);
 }
 
@@ -132,8 +127,7 @@ void output_send(struct connection *c, const struct str *pieces, size_t n, struc
     size_t used = 0;
     struct http_loop *loop = c->loop;
     bool collected = loop->out_owner == c;
-    if (collected && !loop->out.failed)
-        all[used++] = buf_view(&loop->out);
+    if (collected && !loop->out.failed) all[used++] = buf_view(&loop->out);
     for (size_t i = 0; i < n && used <= PIECES_MAX; i++)
         all[used++] = pieces[i];
     if (collected && loop->out.failed)

@@ -1,5 +1,5 @@
-/* request.c: what a request's head says: llhttp reads it, and what llhttp lets through but a careful server does not is
- * refused here (RFC 9112 §3.2, §6.1-6.3, §11.2). Every refusal closes the connection. */
+/* request.c: what a request's head says: llhttp reads it, and what llhttp lets through but a careful server
+ * does not is refused here (RFC 9112 §3.2, §6.1-6.3, §11.2). Every refusal closes the connection. */
 #include "http/request.h"
 
 #define VERSION_LENGTH 9 /* " HTTP/1.1" */
@@ -18,8 +18,7 @@ static int on_url(llhttp_t *parser, const char *at, size_t n)
 static int on_header_field(llhttp_t *parser, const char *at, size_t n)
 {
     struct request *r = parser->data;
-    if (r->x->fields_n == r->fields_max)
-        return -1;
+    if (r->x->fields_n == r->fields_max) return -1;
     r->fields[r->x->fields_n++] = (struct http_field){.name = {at, n}, .value = {at + n, 0}};
     return 0;
 }
@@ -28,8 +27,7 @@ static int on_header_field(llhttp_t *parser, const char *at, size_t n)
 static int on_header_value(llhttp_t *parser, const char *at, size_t n)
 {
     struct request *r = parser->data;
-    if (r->x->fields_n == 0)
-        return -1;
+    if (r->x->fields_n == 0) return -1;
     r->fields[r->x->fields_n - 1].value = str_trim((struct str){at, n});
     return 0;
 }
@@ -61,8 +59,7 @@ static int on_chunk_header(llhttp_t *parser)
 {
     struct request *r = parser->data;
     r->extension = 0;
-    if (parser->content_length > 0)
-        return 0;
+    if (parser->content_length > 0) return 0;
     r->in_trailer = true;
     return HPE_PAUSED;
 }
@@ -79,8 +76,9 @@ static const llhttp_settings_t settings = {
 };
 
 static const struct str methods[HTTP_METHOD_COUNT] = {
-    [HTTP_METHOD_GET] = {"GET", 3},     [HTTP_METHOD_HEAD] = {"HEAD", 4},     [HTTP_METHOD_POST] = {"POST", 4},
-    [HTTP_METHOD_PUT] = {"PUT", 3},     [HTTP_METHOD_PATCH] = {"PATCH", 5},   [HTTP_METHOD_DELETE] = {"DELETE", 6},
+    [HTTP_METHOD_GET] = {"GET", 3},         [HTTP_METHOD_HEAD] = {"HEAD", 4},
+    [HTTP_METHOD_POST] = {"POST", 4},       [HTTP_METHOD_PUT] = {"PUT", 3},
+    [HTTP_METHOD_PATCH] = {"PATCH", 5},     [HTTP_METHOD_DELETE] = {"DELETE", 6},
     [HTTP_METHOD_OPTIONS] = {"OPTIONS", 7},
 };
 
@@ -92,20 +90,16 @@ struct str http_method_text(enum http_method method)
 struct str http_field(const struct http_exchange *x, struct str name)
 {
     for (size_t i = 0; i < x->fields_n; i++)
-        if (str_eq_nocase(x->fields[i].name, name))
-            return x->fields[i].value;
+        if (str_eq_nocase(x->fields[i].name, name)) return x->fields[i].value;
     return (struct str){0};
 }
 
 static enum problem check_version(struct http_exchange *x, struct str line)
 {
-    if (line.n <= VERSION_LENGTH)
-        return PROBLEM_REQUEST_LINE;
+    if (line.n <= VERSION_LENGTH) return PROBLEM_REQUEST_LINE;
     struct str v = {line.p + line.n - VERSION_LENGTH, VERSION_LENGTH};
-    if (!str_starts(v, STR(" HTTP/")))
-        return PROBLEM_REQUEST_LINE;
-    if (str_is(v, " HTTP/1.1"))
-        return PROBLEM_NONE;
+    if (!str_starts(v, STR(" HTTP/"))) return PROBLEM_REQUEST_LINE;
+    if (str_is(v, " HTTP/1.1")) return PROBLEM_NONE;
     if (v.p[6] < '0' || v.p[6] > '9' || v.p[7] != '.' || v.p[8] < '0' || v.p[8] > '9')
         return PROBLEM_REQUEST_LINE;
     x->http_1_0 = str_is(v, " HTTP/1.0");
@@ -121,11 +115,9 @@ static enum problem check_method(struct http_exchange *x, struct str method)
             return PROBLEM_NONE;
         }
     }
-    if (str_is(method, "CONNECT") || str_is(method, "TRACE"))
-        return PROBLEM_METHOD_FORBIDDEN;
+    if (str_is(method, "CONNECT") || str_is(method, "TRACE")) return PROBLEM_METHOD_FORBIDDEN;
     for (size_t i = 0; i < method.n; i++)
-        if (!head_is_token((unsigned char)method.p[i]))
-            return PROBLEM_REQUEST_LINE;
+        if (!head_is_token((unsigned char)method.p[i])) return PROBLEM_REQUEST_LINE;
     return method.n > 0 ? PROBLEM_METHOD_UNKNOWN : PROBLEM_REQUEST_LINE;
 }
 
@@ -133,15 +125,12 @@ static enum problem check_method(struct http_exchange *x, struct str method)
 static enum problem check_line(struct http_exchange *x, struct str line, const struct head_limits *limits)
 {
     enum problem problem = check_version(x, line);
-    if (problem != PROBLEM_NONE)
-        return problem;
+    if (problem != PROBLEM_NONE) return problem;
     struct str rest = {line.p, line.n - VERSION_LENGTH};
     struct str method = str_cut(&rest, ' ');
-    if (!rest.p || rest.n == 0 || memchr(rest.p, ' ', rest.n))
-        return PROBLEM_REQUEST_LINE;
+    if (!rest.p || rest.n == 0 || memchr(rest.p, ' ', rest.n)) return PROBLEM_REQUEST_LINE;
     problem = check_method(x, method);
-    if (problem != PROBLEM_NONE)
-        return problem;
+    if (problem != PROBLEM_NONE) return problem;
     x->target = rest;
     return rest.n > limits->target ? PROBLEM_TARGET_LONG : PROBLEM_NONE;
 }
@@ -163,11 +152,9 @@ static enum problem problem_of_llhttp(llhttp_errno_t code)
 
 static enum problem check_length(struct request *r, struct str value)
 {
-    if (value.n == 0 || value.n > 18)
-        return PROBLEM_CONTENT_LENGTH;
+    if (value.n == 0 || value.n > 18) return PROBLEM_CONTENT_LENGTH;
     for (size_t i = 0; i < value.n; i++) {
-        if (value.p[i] < '0' || value.p[i] > '9')
-            return PROBLEM_CONTENT_LENGTH;
+        if (value.p[i] < '0' || value.p[i] > '9') return PROBLEM_CONTENT_LENGTH;
         r->length = r->length * 10 + (uint64_t)(value.p[i] - '0');
     }
     return PROBLEM_NONE;
@@ -194,12 +181,11 @@ static enum problem check_coding(struct request *r, struct str value)
 
 static bool request_id_sane(struct str id)
 {
-    if (id.n == 0 || id.n > REQUEST_ID_MAX)
-        return false;
+    if (id.n == 0 || id.n > REQUEST_ID_MAX) return false;
     for (size_t i = 0; i < id.n; i++) {
         char c = id.p[i];
-        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-              c == '-'))
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+              c == '_' || c == '-'))
             return false;
     }
     return true;
@@ -214,18 +200,13 @@ static enum problem check_field(struct request *r, const struct http_field *f, s
 {
     switch (f->name.n) {
     case 4:
-        if (!str_eq_nocase(f->name, STR("host")))
-            break;
-        if (seen->host++ || !target_host_valid(f->value))
-            return PROBLEM_HOST;
-        if (!r->x->host.p)
-            r->x->host = f->value;
+        if (!str_eq_nocase(f->name, STR("host"))) break;
+        if (seen->host++ || !target_host_valid(f->value)) return PROBLEM_HOST;
+        if (!r->x->host.p) r->x->host = f->value;
         break;
     case 6:
-        if (!str_eq_nocase(f->name, STR("expect")))
-            break;
-        if (!str_eq_nocase(f->value, STR("100-continue")))
-            return PROBLEM_EXPECTATION;
+        if (!str_eq_nocase(f->name, STR("expect"))) break;
+        if (!str_eq_nocase(f->value, STR("100-continue"))) return PROBLEM_EXPECTATION;
         r->expect_continue = !r->x->http_1_0;
         break;
     case 12:
@@ -233,12 +214,10 @@ static enum problem check_field(struct request *r, const struct http_field *f, s
             r->x->request_id = f->value;
         break;
     case 14:
-        if (!str_eq_nocase(f->name, STR("content-length")))
-            break;
+        if (!str_eq_nocase(f->name, STR("content-length"))) break;
         return seen->length++ ? PROBLEM_CONTENT_LENGTH : check_length(r, f->value);
     case 17:
-        if (!str_eq_nocase(f->name, STR("transfer-encoding")))
-            break;
+        if (!str_eq_nocase(f->name, STR("transfer-encoding"))) break;
         return seen->coding++ ? PROBLEM_TRANSFER_CODING : check_coding(r, f->value);
     default: break;
     }
@@ -252,31 +231,24 @@ static enum problem check_fields(struct request *r)
     enum problem problem = PROBLEM_NONE;
     for (size_t i = 0; i < r->x->fields_n; i++) {
         enum problem p = check_field(r, &r->fields[i], &seen);
-        if (problem == PROBLEM_NONE)
-            problem = p;
+        if (problem == PROBLEM_NONE) problem = p;
     }
-    if (seen.length && seen.coding)
-        return PROBLEM_LENGTH_AND_CODING;
-    if (problem != PROBLEM_NONE)
-        return problem;
-    if (seen.host == 0 && !r->x->http_1_0)
-        return PROBLEM_HOST;
-    if (seen.coding && r->x->http_1_0)
-        return PROBLEM_TRANSFER_CODING;
+    if (seen.length && seen.coding) return PROBLEM_LENGTH_AND_CODING;
+    if (problem != PROBLEM_NONE) return problem;
+    if (seen.host == 0 && !r->x->http_1_0) return PROBLEM_HOST;
+    if (seen.coding && r->x->http_1_0) return PROBLEM_TRANSFER_CODING;
     return PROBLEM_NONE;
 }
 
-enum problem request_parse(struct request *r, struct http_exchange *x, struct str head, const struct head_scan *scan,
-                           const struct head_limits *limits)
+enum problem request_parse(struct request *r, struct http_exchange *x, struct str head,
+                           const struct head_scan *scan, const struct head_limits *limits)
 {
     *r = (struct request){.x = x, .fields_max = scan->fields};
     enum problem problem = check_line(x, (struct str){head.p, scan->first_line}, limits);
-    if (problem != PROBLEM_NONE)
-        return problem;
+    if (problem != PROBLEM_NONE) return problem;
     if (scan->fields > 0) {
         r->fields = arena_array(x->arena, scan->fields, sizeof *r->fields);
-        if (!r->fields)
-            return PROBLEM_MEMORY;
+        if (!r->fields) return PROBLEM_MEMORY;
     }
     x->fields = r->fields;
     llhttp_init(&r->parser, HTTP_REQUEST, &settings);
@@ -289,8 +261,7 @@ enum problem request_parse(struct request *r, struct http_exchange *x, struct st
     }
     r->keep_alive = llhttp_should_keep_alive(&r->parser) != 0;
     problem = target_parse(x);
-    if (problem == PROBLEM_NONE)
-        problem = check_fields(r);
+    if (problem == PROBLEM_NONE) problem = check_fields(r);
     r->left = r->length;
     x->has_body = r->chunked || r->length > 0;
     return problem;
@@ -311,12 +282,11 @@ static enum body_result read_trailer(struct request *r, struct str *in, enum pro
     return result == HEAD_DONE ? BODY_END : BODY_MORE;
 }
 
-static enum body_result read_chunked(struct request *r, struct str *in, struct str *piece, enum problem *problem)
+static enum body_result read_chunked(struct request *r, struct str *in, struct str *piece,
+                                     enum problem *problem)
 {
-    if (r->in_trailer)
-        return read_trailer(r, in, problem);
-    if (in->n == 0)
-        return BODY_MORE;
+    if (r->in_trailer) return read_trailer(r, in, problem);
+    if (in->n == 0) return BODY_MORE;
     llhttp_resume(&r->parser);
     r->piece = (struct str){0};
     llhttp_errno_t code = llhttp_execute(&r->parser, in->p, in->n);
@@ -338,8 +308,7 @@ static enum body_result read_chunked(struct request *r, struct str *in, struct s
         *problem = PROBLEM_CHUNK;
         return BODY_BAD;
     }
-    if (!r->in_trailer)
-        return BODY_MORE;
+    if (!r->in_trailer) return BODY_MORE;
     head_scan_start_trailer(&r->trailer);
     r->trailer_left = TRAILER_MAX;
     return read_trailer(r, in, problem);
@@ -347,12 +316,9 @@ static enum body_result read_chunked(struct request *r, struct str *in, struct s
 
 enum body_result body_read(struct request *r, struct str *in, struct str *piece, enum problem *problem)
 {
-    if (r->chunked)
-        return read_chunked(r, in, piece, problem);
-    if (r->left == 0)
-        return BODY_END;
-    if (in->n == 0)
-        return BODY_MORE;
+    if (r->chunked) return read_chunked(r, in, piece, problem);
+    if (r->left == 0) return BODY_END;
+    if (in->n == 0) return BODY_MORE;
     size_t n = r->left < in->n ? (size_t)r->left : in->n;
     *piece = (struct str){in->p, n};
     *in = (struct str){in->p + n, in->n - n};

@@ -31,10 +31,11 @@ struct request {
     struct str piece;
 };
 
-/* Fills method … body_limit (not remote, secure, request_id when the client's is no good: .p == NULL) of r->x.
- * `head` is the whole head without empty lines before it, and must live as long as the exchange; x->arena is set. */
-enum problem request_parse(struct request *r, struct http_exchange *x, struct str head, const struct head_scan *scan,
-                           const struct head_limits *limits);
+/* Fills method … body_limit (not remote, secure, request_id when the client's is no good: .p == NULL) of
+ * r->x. `head` is the whole head without empty lines before it, and must live as long as the exchange;
+ * x->arena is set. */
+enum problem request_parse(struct request *r, struct http_exchange *x, struct str head,
+                           const struct head_scan *scan, const struct head_limits *limits);
 
 /* Cuts the next piece of the body off *in. PIECE: *piece points into it, and there may be more in `in`. */
 enum body_result { BODY_MORE, BODY_PIECE, BODY_END, BODY_BAD };

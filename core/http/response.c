@@ -1,7 +1,8 @@
 /* response.c: the answer: built by the application, completed and serialised here. */
 #include "http/connection.h"
 
-#define INLINE_BODY (16 * 1024) /* smaller bodies are copied behind their head and leave with other answers */
+#define INLINE_BODY (16 * 1024) /* smaller bodies are copied behind their head and leave with other answers  \
+                                 */
 #define GZIP_LEAST 1024
 #define GZIP_MOST (4 * 1024 * 1024)
 
@@ -9,7 +10,13 @@ struct default_field {
     struct str name, line;
 };
 
-#define DEFAULT(name, value) {{name, sizeof(name) - 1}, {name ": " value "\r\n", sizeof(name ": " value "\r\n") - 1}}
+#define DEFAULT(name, value)                                                                                 \
+    {                                                                                                        \
+        {name, sizeof(name) - 1},                                                                            \
+        {                                                                                                    \
+            name ": " value "\r\n", sizeof(name ": " value "\r\n") - 1                                       \
+        }                                                                                                    \
+    }
 
 /* On every answer, unless the application says something else under the same name. */
 static const struct default_field defaults[] = {
@@ -25,10 +32,11 @@ static const struct default_field defaults[] = {
 
 #define DEFAULTS (sizeof defaults / sizeof defaults[0])
 
-static const struct str servers_own[] = {{"Content-Length", 14}, {"Transfer-Encoding", 17}, {"Connection", 10},
-                                         {"Date", 4},            {"Keep-Alive", 10},        {"X-Request-Id", 12}};
+static const struct str servers_own[] = {{"Content-Length", 14}, {"Transfer-Encoding", 17},
+                                         {"Connection", 10},     {"Date", 4},
+                                         {"Keep-Alive", 10},     {"X-Request-Id", 12}};
 
-/* ── What the application says ───────────────────────────────────────────────────────────────────────────── */
+/* ── What the application says ───────────────────────────────────────────────────────────────── */
 
 static void drop_taken(struct exchange *x)
 {
@@ -57,19 +65,15 @@ int http_reply_status(const struct http_exchange *x)
 
 static bool field_sane(struct str name, struct str value)
 {
-    if (name.n == 0)
-        return false;
+    if (name.n == 0) return false;
     for (size_t i = 0; i < name.n; i++)
-        if (!head_is_token((unsigned char)name.p[i]))
-            return false;
+        if (!head_is_token((unsigned char)name.p[i])) return false;
     for (size_t i = 0; i < value.n; i++) {
         unsigned char c = (unsigned char)value.p[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
+        if ((c < 0x20 && c != '\t') || c == 0x7f) return false;
     }
     for (size_t i = 0; i < sizeof servers_own / sizeof servers_own[0]; i++)
-        if (str_eq_nocase(name, servers_own[i]))
-            return false;
+        if (str_eq_nocase(name, servers_own[i])) return false;
     return true;
 }
 
@@ -85,21 +89,16 @@ static bool keep_vary(struct exchange *x, struct str value)
 bool http_reply_field(struct http_exchange *pub, struct str name, struct str value)
 {
     struct exchange *x = exchange_of(pub);
-    if (!field_sane(name, value))
-        return false;
+    if (!field_sane(name, value)) return false;
     if (str_eq_nocase(name, STR("etag"))) {
         x->etag = arena_str(&x->arena, value);
         return x->etag.p != NULL;
     }
-    if (str_eq_nocase(name, STR("vary")))
-        return keep_vary(x, value);
-    if (str_eq_nocase(name, STR("content-encoding")))
-        x->has_encoding = true;
+    if (str_eq_nocase(name, STR("vary"))) return keep_vary(x, value);
+    if (str_eq_nocase(name, STR("content-encoding"))) x->has_encoding = true;
     for (unsigned i = 0; i < DEFAULTS; i++)
-        if (str_eq_nocase(name, defaults[i].name))
-            x->given |= 1U << i;
-    if (!buf_reserve(&x->fields, name.n + value.n + 4))
-        return false;
+        if (str_eq_nocase(name, defaults[i].name)) x->given |= 1U << i;
+    if (!buf_reserve(&x->fields, name.n + value.n + 4)) return false;
     buf_str(&x->fields, name);
     buf_add(&x->fields, ": ", 2);
     buf_str(&x->fields, value);
@@ -145,7 +144,7 @@ void http_reply_close(struct http_exchange *x)
     exchange_of(x)->close = true;
 }
 
-/* ── Serialising ─────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Serialising ─────────────────────────────────────────────────────────────────────────────── */
 
 bool response_may_keep(const struct exchange *x)
 {
@@ -164,8 +163,7 @@ static void add_defaults(const struct exchange *x, struct buf *out)
 {
     unsigned last = x->pub.secure ? DEFAULTS : DEFAULTS - 1;
     for (unsigned i = 0; i < last; i++)
-        if (!(x->given & 1U << i))
-            buf_str(out, defaults[i].line);
+        if (!(x->given & 1U << i)) buf_str(out, defaults[i].line);
 }
 
 static void add_status(struct buf *out, int status)
@@ -193,11 +191,9 @@ static void add_connection(const struct exchange *x, struct buf *out, bool keep)
 
 static void add_etag(const struct exchange *x, struct buf *out, const char *encoding)
 {
-    if (!x->etag.p)
-        return;
+    if (!x->etag.p) return;
     buf_str(out, STR("ETag: "));
-    if (encoding && !str_starts(x->etag, STR("W/")))
-        buf_add(out, "W/", 2);
+    if (encoding && !str_starts(x->etag, STR("W/"))) buf_add(out, "W/", 2);
     buf_str(out, x->etag);
     buf_add(out, "\r\n", 2);
 }
@@ -213,12 +209,9 @@ void response_head(struct exchange *x, struct buf *out, int64_t length, bool kee
     add_line(out, STR("X-Request-Id: "), x->pub.request_id);
     buf_str(out, buf_view(&x->fields));
     add_etag(x, out, encoding);
-    if (x->vary.p)
-        add_line(out, STR("Vary: "), x->vary);
-    if (encoding)
-        add_line(out, STR("Content-Encoding: "), str_of(encoding));
-    if (x->content_type)
-        add_line(out, STR("Content-Type: "), str_of(x->content_type));
+    if (x->vary.p) add_line(out, STR("Vary: "), x->vary);
+    if (encoding) add_line(out, STR("Content-Encoding: "), str_of(encoding));
+    if (x->content_type) add_line(out, STR("Content-Type: "), str_of(x->content_type));
     if (length >= 0) {
         buf_str(out, STR("Content-Length: "));
         buf_int(out, length);
@@ -265,8 +258,7 @@ static const char *compress(struct exchange *x, struct str *body)
         x->status == 206 || (strong && x->gzip == HTTP_GZIP_AUTO) || !gzip_type(x->content_type))
         return NULL;
     (void)keep_vary(x, STR("Accept-Encoding"));
-    if (!gzip_accepted(&x->pub) || !gzip_deflate(x->pub.loop, *body))
-        return NULL;
+    if (!gzip_accepted(&x->pub) || !gzip_deflate(x->pub.loop, *body)) return NULL;
     *body = buf_view(&x->pub.loop->gzip_out);
     return "gzip";
 }
@@ -278,18 +270,18 @@ static void write_answer(struct exchange *x, bool keep)
     bool bodiless = x->status < 200 || x->status == 204 || x->status == 304;
     const char *encoding = bodiless ? NULL : compress(x, &body);
     struct buf *out = output_begin(c);
-    if (bodiless)
-        x->content_type = NULL;
+    if (bodiless) x->content_type = NULL;
     response_head(x, out, bodiless ? -1 : (int64_t)body.n, keep, encoding);
-    if (bodiless || x->pub.method == HTTP_METHOD_HEAD || body.n == 0)
-        return;
+    if (bodiless || x->pub.method == HTTP_METHOD_HEAD || body.n == 0) return;
     x->sent = (int64_t)body.n;
     if (body.n <= INLINE_BODY) {
         buf_str(out, body);
         return;
     }
-    struct buf *owned = encoding ? NULL : x->reply_body == REPLY_TAKEN ? &x->taken
-                                      : x->reply_body == REPLY_BUFFER ? &x->buffer : NULL;
+    struct buf *owned = encoding                        ? NULL
+                        : x->reply_body == REPLY_TAKEN  ? &x->taken
+                        : x->reply_body == REPLY_BUFFER ? &x->buffer
+                                                        : NULL;
     output_send(c, &body, 1, owned);
 }
 
@@ -298,8 +290,7 @@ static void count_answer(struct exchange *x)
     const struct http_config *config = &x->pub.loop->server->config;
     int class = x->status / 100;
     count(&x->pub.loop->counters.status[class >= 1 && class <= 5 ? class : 5], 1);
-    if (config->callbacks.on_done)
-        config->callbacks.on_done(config->app, &x->pub, x->status, x->sent);
+    if (config->callbacks.on_done) config->callbacks.on_done(config->app, &x->pub, x->status, x->sent);
 }
 
 void http_send(struct http_exchange *pub)
@@ -307,14 +298,10 @@ void http_send(struct http_exchange *pub)
     struct exchange *x = exchange_of(pub);
     struct connection *c = x->connection;
     bool keep = response_may_keep(x);
-    if (x->status < 200 || x->status > 599 || body_failed(x))
-        replace_by_500(x);
-    if (http_client_there(pub))
-        write_answer(x, keep);
+    if (x->status < 200 || x->status > 599 || body_failed(x)) replace_by_500(x);
+    if (http_client_there(pub)) write_answer(x, keep);
     count_answer(x);
-    if (c)
-        c->exchange = NULL;
+    if (c) c->exchange = NULL;
     exchange_free(x);
-    if (c)
-        connection_exchange_done(c, keep);
+    if (c) connection_exchange_done(c, keep);
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ static void fill_limits(struct http_limits *l)
     l->target_bytes = size_or(l->target_bytes, 8 * KIB);
     l->fields = size_or(l->fields, 100);
     l->body_bytes = time_or(l->body_bytes, MIB);
+    l->bodies_bytes = size_or(l->bodies_bytes, 256 * (size_t)MIB);
     l->arena_bytes = size_or(l->arena_bytes, 8 * MIB);
     l->connections = size_or(l->connections, 20000);
     l->pipeline = size_or(l->pipeline, 32);
@@ -40,7 +42,7 @@ static void fill_limits(struct http_limits *l)
     l->write_ms = time_or(l->write_ms, 30 * SECOND);
 }
 
-/* ── Addresses ───────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Addresses ───────────────────────────────────────────────────────────────────────────────── */
 
 static bool parse_address(const struct http_config *config, struct sockaddr_storage *out)
 {
@@ -55,13 +57,13 @@ static socklen_t address_size(const struct sockaddr_storage *a)
     return a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
 }
 
-/* SO_REUSEPORT would let two servers of one user share a port in silence; a socket without it finds the other. */
+/* SO_REUSEPORT would let two servers of one user share a port in silence; a socket without it finds the
+ * other. */
 static int port_taken(const struct sockaddr_storage *address)
 {
     int one = 1, error = 0;
     int fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return uv_translate_sys_error(errno);
+    if (fd < 0) return uv_translate_sys_error(errno);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
         bind(fd, (const struct sockaddr *)address, address_size(address)) != 0)
         error = uv_translate_sys_error(errno);
@@ -73,8 +75,7 @@ static int port_taken(const struct sockaddr_storage *address)
 static bool take_port(struct http_server *server, struct sockaddr_storage *address)
 {
     int n = sizeof *address;
-    if (uv_tcp_getsockname(&server->loops[0].listener, (struct sockaddr *)address, &n) != 0)
-        return false;
+    if (uv_tcp_getsockname(&server->loops[0].listener, (struct sockaddr *)address, &n) != 0) return false;
     server->port = ntohs(address->ss_family == AF_INET ? ((struct sockaddr_in *)address)->sin_port
                                                        : ((struct sockaddr_in6 *)address)->sin6_port);
     return true;
@@ -83,8 +84,7 @@ static bool take_port(struct http_server *server, struct sockaddr_storage *addre
 static bool parse_trusted(struct http_server *server, char *why, size_t size)
 {
     const struct http_config *c = &server->config;
-    if (c->trusted_proxies_n == 0)
-        return true;
+    if (c->trusted_proxies_n == 0) return true;
     server->trusted = calloc(c->trusted_proxies_n, sizeof *server->trusted);
     if (!server->trusted) {
         snprintf(why, size, "out of memory");
@@ -92,14 +92,15 @@ static bool parse_trusted(struct http_server *server, char *why, size_t size)
     }
     for (size_t i = 0; i < c->trusted_proxies_n; i++) {
         if (!address_parse(c->trusted_proxies[i], false, &server->trusted[i])) {
-            snprintf(why, size, "trusted_proxies: \"%.*s\" is not an address or range", STR_ARG(c->trusted_proxies[i]));
+            snprintf(why, size, "trusted_proxies: \"%.*s\" is not an address or range",
+                     STR_ARG(c->trusted_proxies[i]));
             return false;
         }
     }
     return true;
 }
 
-/* ── Start ───────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Start ───────────────────────────────────────────────────────────────────────────────────── */
 
 static bool listen_all(struct http_server *server, char *why, size_t size)
 {
@@ -116,7 +117,8 @@ static bool listen_all(struct http_server *server, char *why, size_t size)
             error = UV_EINVAL;
     }
     if (error != 0)
-        snprintf(why, size, "cannot listen on %s:%u: %s", text, (unsigned)server->config.port, uv_strerror(error));
+        snprintf(why, size, "cannot listen on %s:%u: %s", text, (unsigned)server->config.port,
+                 uv_strerror(error));
     return error == 0;
 }
 
@@ -131,24 +133,24 @@ static void thread_main(void *arg)
     struct starting *starting = arg;
     struct http_loop *loop = starting->loop;
     const struct http_config *config = &loop->server->config;
+    char name[16];
+    snprintf(name, sizeof name, "http-%u", loop->index);
+    (void)pthread_setname_np(pthread_self(), name);
     bool ok = !config->callbacks.loop_start || config->callbacks.loop_start(config->app, loop, &loop->data);
     starting->ok = ok;
     uv_sem_post(&starting->ready); /* `starting` is gone from here on */
-    if (ok)
-        loop_run(loop);
+    if (ok) loop_run(loop);
 }
 
 static bool start_thread(struct http_loop *loop)
 {
     struct starting starting = {.loop = loop};
-    if (uv_sem_init(&starting.ready, 0) != 0)
-        return false;
+    if (uv_sem_init(&starting.ready, 0) != 0) return false;
     bool ok = uv_thread_create(&loop->thread, thread_main, &starting) == 0;
     if (ok) {
         uv_sem_wait(&starting.ready);
         ok = starting.ok;
-        if (!ok)
-            (void)uv_thread_join(&loop->thread);
+        if (!ok) (void)uv_thread_join(&loop->thread);
     }
     uv_sem_destroy(&starting.ready);
     return ok;
@@ -186,10 +188,8 @@ static bool init_loops(struct http_server *server, char *why, size_t size)
 {
     server->loops = calloc(server->threads, sizeof *server->loops);
     for (unsigned i = 0; server->loops && i < server->threads; i++)
-        if (!loop_init(&server->loops[i], server, i))
-            goto fail;
-    if (server->loops)
-        return true;
+        if (!loop_init(&server->loops[i], server, i)) goto fail;
+    if (server->loops) return true;
 fail:
     snprintf(why, size, "cannot make an event loop: out of memory or descriptors");
     return false;
@@ -214,20 +214,18 @@ struct http_server *http_server_start(const struct http_config *config, char *wh
     return NULL;
 }
 
-/* ── Stop ────────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Stop ────────────────────────────────────────────────────────────────────────────────────── */
 
 void http_server_stop(struct http_server *server, int64_t grace_ms)
 {
-    if (server->stopped)
-        return;
+    if (server->stopped) return;
     server->stopped = true;
     stop_threads(server, server->threads, grace_ms);
 }
 
 void http_server_free(struct http_server *server)
 {
-    if (!server)
-        return;
+    if (!server) return;
     http_server_stop(server, 0);
     for (unsigned i = 0; server->loops && i < server->threads; i++)
         loop_free(&server->loops[i]);
@@ -251,7 +249,7 @@ struct http_loop *http_server_loop(struct http_server *server, unsigned index)
     return index < server->threads ? &server->loops[index] : NULL;
 }
 
-/* ── Counters ────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Counters ────────────────────────────────────────────────────────────────────────────────── */
 
 static void add(const struct counters *c, struct http_counters *out)
 {

@@ -1,6 +1,7 @@
-/* static.c: a folder served from memory; see static.h. The folder is walked once and becomes a sorted table of files, and a
- * request's path is only ever looked up in that table, so there is no way from a path to a file outside of it. With `dev`
- * the one file that a request names is read at the request; its name must then pass the same rules as the walk. */
+/* static.c: a folder served from memory; see static.h. The folder is walked once and becomes a sorted table
+ * of files, and a request's path is only ever looked up in that table, so there is no way from a path to a
+ * file outside of it. With `dev` the one file that a request names is read at the request; its name must then
+ * pass the same rules as the walk. */
 #include "http/static.h"
 
 #include "http/connection.h"
@@ -37,27 +38,39 @@ struct http_static {
     size_t n, cap, total;
 };
 
-static const char *const html_policy = "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
-                                       "form-action 'self'; frame-ancestors 'none'";
+static const char *const html_policy =
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'";
 
-/* ── One file ────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── One file ────────────────────────────────────────────────────────────────────────────────── */
 
 static const char *type_of(struct str name)
 {
     static const struct {
         const char *end, *type;
     } types[] = {
-        {".html", "text/html; charset=utf-8"},        {".css", "text/css; charset=utf-8"},
-        {".js", "text/javascript; charset=utf-8"},    {".mjs", "text/javascript; charset=utf-8"},
-        {".json", "application/json"},                {".map", "application/json"},
-        {".webmanifest", "application/manifest+json"}, {".svg", "image/svg+xml"},
-        {".png", "image/png"},                        {".jpg", "image/jpeg"},
-        {".jpeg", "image/jpeg"},                      {".gif", "image/gif"},
-        {".webp", "image/webp"},                      {".ico", "image/x-icon"},
-        {".woff2", "font/woff2"},                     {".woff", "font/woff"},
-        {".txt", "text/plain; charset=utf-8"},        {".md", "text/plain; charset=utf-8"},
-        {".csv", "text/csv; charset=utf-8"},          {".xml", "application/xml"},
-        {".pdf", "application/pdf"},                  {".wasm", "application/wasm"},
+        {".html", "text/html; charset=utf-8"},
+        {".css", "text/css; charset=utf-8"},
+        {".js", "text/javascript; charset=utf-8"},
+        {".mjs", "text/javascript; charset=utf-8"},
+        {".json", "application/json"},
+        {".map", "application/json"},
+        {".webmanifest", "application/manifest+json"},
+        {".svg", "image/svg+xml"},
+        {".png", "image/png"},
+        {".jpg", "image/jpeg"},
+        {".jpeg", "image/jpeg"},
+        {".gif", "image/gif"},
+        {".webp", "image/webp"},
+        {".ico", "image/x-icon"},
+        {".woff2", "font/woff2"},
+        {".woff", "font/woff"},
+        {".txt", "text/plain; charset=utf-8"},
+        {".md", "text/plain; charset=utf-8"},
+        {".csv", "text/csv; charset=utf-8"},
+        {".xml", "application/xml"},
+        {".pdf", "application/pdf"},
+        {".wasm", "application/wasm"},
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         struct str end = str_of(types[i].end);
@@ -76,8 +89,7 @@ static bool has_hash(struct str name)
     bool lower = true, upper = true;
     for (size_t i = name.n > 0 ? name.n - 1 : 0; i-- > 0; run++) {
         char c = name.p[i];
-        if (c == '.' || c == '-')
-            return run >= 8 && digits > 0 && (lower || upper);
+        if (c == '.' || c == '-') return run >= 8 && digits > 0 && (lower || upper);
         bool digit = c >= '0' && c <= '9';
         digits += digit;
         lower = lower && (digit || (c >= 'a' && c <= 'f'));
@@ -91,15 +103,13 @@ static bool compress_file(struct file *f)
     z_stream z = {0};
     if (f->content.n < GZIP_LEAST || !gzip_type(f->type) || !buf_reserve(&f->gzip, f->content.n))
         return false;
-    if (deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK)
-        return false;
+    if (deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK) return false;
     z.next_in = (Bytef *)f->content.p;
     z.avail_in = (uInt)f->content.n;
     z.next_out = (Bytef *)f->gzip.p;
     z.avail_out = (uInt)(f->content.n - f->content.n / 16); /* it must be worth it */
     bool ok = deflate(&z, Z_FINISH) == Z_STREAM_END;
-    if (ok)
-        f->gzip.n = z.total_out;
+    if (ok) f->gzip.n = z.total_out;
     (void)deflateEnd(&z);
     return ok;
 }
@@ -115,8 +125,7 @@ static void describe(struct file *f, bool compressed)
     snprintf(f->etag_gzip, sizeof f->etag_gzip, "\"%s-gz\"", hex);
     f->type = type_of(name);
     f->immutable = has_hash(name);
-    if (!compressed || !compress_file(f))
-        buf_free(&f->gzip);
+    if (!compressed || !compress_file(f)) buf_free(&f->gzip);
 }
 
 static void file_free(struct file *f)
@@ -131,8 +140,7 @@ static bool read_whole(const char *path, struct buf *out)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return false;
+    if (fd < 0) return false;
     bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     if (!ok)
         errno = ENOENT;
@@ -151,15 +159,14 @@ static bool read_whole(const char *path, struct buf *out)
     return ok;
 }
 
-/* ── The folder ──────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── The folder ──────────────────────────────────────────────────────────────────────────────── */
 
 static struct file *add_file(struct http_static *s)
 {
     if (s->n == s->cap) {
         size_t cap = s->cap ? s->cap * 2 : 32;
         struct file *more = realloc(s->files, cap * sizeof *more);
-        if (!more)
-            return NULL;
+        if (!more) return NULL;
         s->files = more;
         s->cap = cap;
     }
@@ -190,10 +197,11 @@ static bool load_file(struct http_static *s, const char *path, const char *name,
     return true;
 }
 
-static bool walk(struct http_static *s, const char *folder, const char *below, int depth, char *why, size_t size);
+static bool walk(struct http_static *s, const char *folder, const char *below, int depth, char *why,
+                 size_t size);
 
-static bool visit(struct http_static *s, const char *folder, const char *below, const char *entry, int depth, char *why,
-                  size_t size)
+static bool visit(struct http_static *s, const char *folder, const char *below, const char *entry, int depth,
+                  char *why, size_t size)
 {
     char path[4096], name[4096];
     struct stat st;
@@ -203,16 +211,15 @@ static bool visit(struct http_static *s, const char *folder, const char *below, 
         snprintf(why, size, "cannot read %s/%s", folder, entry);
         return false;
     }
-    if (S_ISREG(st.st_mode))
-        return load_file(s, path, name, why, size);
-    if (!S_ISDIR(st.st_mode) || depth >= DEPTH_MAX)
-        return true;
+    if (S_ISREG(st.st_mode)) return load_file(s, path, name, why, size);
+    if (!S_ISDIR(st.st_mode) || depth >= DEPTH_MAX) return true;
     name[b] = '/';
     name[b + 1] = '\0';
     return walk(s, path, name, depth + 1, why, size);
 }
 
-static bool walk(struct http_static *s, const char *folder, const char *below, int depth, char *why, size_t size)
+static bool walk(struct http_static *s, const char *folder, const char *below, int depth, char *why,
+                 size_t size)
 {
     DIR *d = opendir(folder);
     if (!d) {
@@ -240,30 +247,26 @@ struct http_static *http_static_open(const struct http_static_config *config, ch
 {
     struct http_static *s = calloc(1, sizeof *s);
     snprintf(why, why_size, "out of memory");
-    if (!s)
-        return NULL;
+    if (!s) return NULL;
     s->prefix = dup_or(config->prefix, "/");
     s->root = dup_or(config->root, ".");
     s->fallback = dup_or(config->fallback, "");
     s->policy = dup_or(config->content_security_policy, html_policy);
     s->cache = dup_or(config->cache_control, "no-cache");
     s->dev = config->dev;
-    if (!s->prefix || !s->root || !s->fallback || !s->policy || !s->cache || sodium_init() < 0)
-        goto fail;
+    if (!s->prefix || !s->root || !s->fallback || !s->policy || !s->cache || sodium_init() < 0) goto fail;
     s->prefix_s = str_of(s->prefix);
     if (s->prefix_s.n == 0 || s->prefix[0] != '/' || s->prefix[s->prefix_s.n - 1] != '/') {
         snprintf(why, why_size, "the prefix \"%s\" does not begin and end with \"/\"", s->prefix);
         goto fail;
     }
-    if (!walk(s, s->root, "", 0, why, why_size))
-        goto fail;
+    if (!walk(s, s->root, "", 0, why, why_size)) goto fail;
     s->real_root = realpath(s->root, NULL);
     if (!s->real_root) {
         snprintf(why, why_size, "cannot open the folder %s: %s", s->root, strerror(errno));
         goto fail;
     }
-    if (s->n > 0)
-        qsort(s->files, s->n, sizeof *s->files, compare_files);
+    if (s->n > 0) qsort(s->files, s->n, sizeof *s->files, compare_files);
     why[0] = '\0';
     return s;
 fail:
@@ -273,8 +276,7 @@ fail:
 
 void http_static_free(struct http_static *s)
 {
-    if (!s)
-        return;
+    if (!s) return;
     for (size_t i = 0; i < s->n; i++)
         file_free(&s->files[i]);
     free(s->files);
@@ -287,7 +289,7 @@ void http_static_free(struct http_static *s)
     free(s);
 }
 
-/* ── Answering ───────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Answering ───────────────────────────────────────────────────────────────────────────────── */
 
 static const struct file *find(const struct http_static *s, const char *name)
 {
@@ -300,14 +302,10 @@ static bool name_safe(const char *name)
 {
     const char *part = name;
     for (const char *p = name;; p++) {
-        if (p == part && (*p == '.' || *p == '/' || *p == '\0'))
-            return false;
-        if (*p == '\0')
-            return true;
-        if (*p == '\\' || (unsigned char)*p < 0x20)
-            return false;
-        if (*p == '/')
-            part = p + 1;
+        if (p == part && (*p == '.' || *p == '/' || *p == '\0')) return false;
+        if (*p == '\0') return true;
+        if (*p == '\\' || (unsigned char)*p < 0x20) return false;
+        if (*p == '/') part = p + 1;
     }
 }
 
@@ -316,7 +314,8 @@ static bool path_plain(const struct http_static *s, const char *path, const char
 {
     char *real = realpath(path, NULL);
     size_t n = strlen(s->real_root);
-    bool ok = real && strncmp(real, s->real_root, n) == 0 && real[n] == '/' && strcmp(real + n + 1, name) == 0;
+    bool ok =
+        real && strncmp(real, s->real_root, n) == 0 && real[n] == '/' && strcmp(real + n + 1, name) == 0;
     free(real);
     return ok;
 }
@@ -329,8 +328,7 @@ static bool find_now(const struct http_static *s, const char *name, struct file 
     buf_init(&f->content, TOTAL_MAX + 8192);
     buf_init(&f->gzip, TOTAL_MAX);
     int n = snprintf(path, sizeof path, "%s/%s", s->root, name);
-    if (!name_safe(name) || n < 0 || (size_t)n >= sizeof path || !(f->name = strdup(name)))
-        return false;
+    if (!name_safe(name) || n < 0 || (size_t)n >= sizeof path || !(f->name = strdup(name))) return false;
     if (path_plain(s, path, name) && read_whole(path, &f->content)) {
         describe(f, false);
         return true;
@@ -350,12 +348,9 @@ static void answer(const struct http_static *s, struct http_exchange *x, const s
     http_reply_field(x, STR("ETag"), str_of(gzip ? f->etag_gzip : f->etag));
     http_reply_field(x, STR("Cache-Control"),
                      f->immutable && !s->dev ? STR("public, max-age=31536000, immutable") : str_of(s->cache));
-    if (varies)
-        http_reply_field(x, STR("Vary"), STR("Accept-Encoding"));
-    if (same)
-        return;
-    if (gzip)
-        http_reply_field(x, STR("Content-Encoding"), STR("gzip"));
+    if (varies) http_reply_field(x, STR("Vary"), STR("Accept-Encoding"));
+    if (same) return;
+    if (gzip) http_reply_field(x, STR("Content-Encoding"), STR("gzip"));
     if (str_starts(str_of(f->type), STR("text/html")))
         http_reply_field(x, STR("Content-Security-Policy"), str_of(s->policy));
     http_reply_bytes(x, f->type, buf_view(gzip ? &f->gzip : &f->content));
@@ -365,12 +360,10 @@ static bool try_file(const struct http_static *s, struct http_exchange *x, const
 {
     struct file now;
     const struct file *f = s->dev ? (find_now(s, name, &now) ? &now : NULL) : find(s, name);
-    if (!f)
-        return false;
+    if (!f) return false;
     answer(s, x, f);
     http_send(x);
-    if (s->dev)
-        file_free(&now);
+    if (s->dev) file_free(&now);
     return true;
 }
 
@@ -384,10 +377,8 @@ static bool redirect(const struct http_static *s, struct http_exchange *x)
 
 bool http_static_serve(const struct http_static *s, struct http_exchange *x, bool or_404)
 {
-    if (x->path.n + 1 == s->prefix_s.n && str_starts(s->prefix_s, x->path))
-        return redirect(s, x);
-    if (!str_starts(x->path, s->prefix_s))
-        return false;
+    if (x->path.n + 1 == s->prefix_s.n && str_starts(s->prefix_s, x->path)) return redirect(s, x);
+    if (!str_starts(x->path, s->prefix_s)) return false;
     if (x->method != HTTP_METHOD_GET && x->method != HTTP_METHOD_HEAD) {
         http_reply(x, 405);
         http_reply_field(x, STR("Allow"), STR("GET, HEAD"));
@@ -397,14 +388,11 @@ bool http_static_serve(const struct http_static *s, struct http_exchange *x, boo
     struct str rest = {x->path.p + s->prefix_s.n, x->path.n - s->prefix_s.n};
     bool folder = rest.n == 0 || rest.p[rest.n - 1] == '/';
     const char *name = arena_printf(x->arena, "%.*s%s", STR_ARG(rest), folder ? "index.html" : "");
-    if (name && try_file(s, x, name))
-        return true;
+    if (name && try_file(s, x, name)) return true;
     const char *last = name ? strrchr(name, '/') : NULL;
     bool dotted = name && strchr(last ? last : name, '.') && !folder;
-    if (s->fallback[0] && !dotted && try_file(s, x, s->fallback))
-        return true;
-    if (!or_404)
-        return false;
+    if (s->fallback[0] && !dotted && try_file(s, x, s->fallback)) return true;
+    if (!or_404) return false;
     http_reply(x, 404);
     http_send(x);
     return true;

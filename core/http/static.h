@@ -1,8 +1,9 @@
 /* static.h: files of a folder, served from memory.
  *
- * Everything is read when the folder is opened: content, gzip form, strong ETag (BLAKE2b of the content), type. With
- * `dev` a file is looked at again (stat) at each request. Names come only from the folder's listing, so no request can
- * reach outside of it. Immutable after opening (without `dev`): any thread may serve from it. */
+ * Everything is read when the folder is opened: content, gzip form, strong ETag (BLAKE2b of the content),
+ * type. With `dev` a file is looked at again (stat) at each request. Names come only from the folder's
+ * listing, so no request can reach outside of it. Immutable after opening (without `dev`): any thread may
+ * serve from it. */
 #ifndef HTTP_STATIC_H
 #define HTTP_STATIC_H
 
@@ -11,13 +12,14 @@
 struct http_static;
 
 struct http_static_config {
-    const char *prefix; /* "/desk/": the path that the folder appears under; begins and ends with "/" */
-    const char *root;   /* the folder */
-    const char *fallback; /* file for unknown paths without a dot in the last part ("index.html", for applications that
-                             route by themselves); NULL: 404 */
+    const char *prefix;   /* "/desk/": the path that the folder appears under; begins and ends with "/" */
+    const char *root;     /* the folder */
+    const char *fallback; /* file for unknown paths without a dot in the last part ("index.html", for
+                             applications that route by themselves); NULL: 404 */
     const char *content_security_policy; /* for HTML; NULL: 'self' for everything */
-    const char *cache_control; /* NULL: "no-cache"; files with a hash in their name (app.3f9a12bc.js) are immutable */
-    bool dev;                  /* see changes of files at once */
+    const char *
+        cache_control; /* NULL: "no-cache"; files with a hash in their name (app.3f9a12bc.js) are immutable */
+    bool dev;          /* see changes of files at once */
 };
 
 /* NULL with an English sentence in `why`. Hidden files and symbolic links are left out; at most 64 MiB. */

@@ -3,17 +3,17 @@
 
 #include <stdio.h>
 
-/* ── Answers ─────────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Answers ─────────────────────────────────────────────────────────────────────────────────── */
 
 static void finish(struct exchange *x)
 {
     struct connection *c = x->connection;
-    if (c)
-        c->exchange = NULL;
+    if (c) c->exchange = NULL;
     exchange_free(x);
 }
 
-/* The client had gone before the stream began: it is told at the next turn of the loop, like every other stream. */
+/* The client had gone before the stream began: it is told at the next turn of the loop, like every other
+ * stream. */
 static void tell_late(void *arg)
 {
     struct exchange *x = arg;
@@ -24,7 +24,8 @@ static void tell_late(void *arg)
         x->events.on_close(&x->pub, x->events.data);
 }
 
-void http_stream_begin(struct http_exchange *pub, const char *content_type, const struct http_stream_events *events)
+void http_stream_begin(struct http_exchange *pub, const char *content_type,
+                       const struct http_stream_events *events)
 {
     struct exchange *x = exchange_of(pub);
     struct connection *c = x->connection;
@@ -32,14 +33,10 @@ void http_stream_begin(struct http_exchange *pub, const char *content_type, cons
     x->streaming = true;
     x->events = *events;
     x->chunked = !pub->http_1_0;
-    if (x->status < 200)
-        x->status = 200;
-    if (!x->chunked)
-        x->close = true; /* the end of the connection is the end of the answer */
-    if (!c)
-        x->late = http_loop_post(pub->loop, tell_late, x);
-    if (!http_client_there(pub))
-        return;
+    if (x->status < 200) x->status = 200;
+    if (!x->chunked) x->close = true; /* the end of the connection is the end of the answer */
+    if (!c) x->late = http_loop_post(pub->loop, tell_late, x);
+    if (!http_client_there(pub)) return;
     response_head(x, output_begin(c), -1, response_may_keep(x), NULL);
     output_flush(c);
     if (x->buffer.cap > 0) { /* a stream may live long: it keeps only what it needs */
@@ -63,10 +60,8 @@ size_t http_stream_pending(const struct http_exchange *pub)
 size_t http_stream_write(struct http_exchange *pub, struct str bytes)
 {
     struct exchange *x = exchange_of(pub);
-    if (!http_client_there(pub))
-        return SIZE_MAX;
-    if (!sends_body(x))
-        return 0;
+    if (!http_client_there(pub)) return SIZE_MAX;
+    if (!sends_body(x)) return 0;
     if (bytes.n > 0) {
         char size[24];
         int n = snprintf(size, sizeof size, "%zx\r\n", bytes.n);
@@ -87,11 +82,9 @@ static void end(struct exchange *x, bool whole)
     struct connection *c = x->connection;
     bool keep = whole && x->chunked && response_may_keep(x);
     static const struct str last_chunk = {"0\r\n\r\n", 5};
-    if (sends_body(x) && whole && x->chunked)
-        output_send(c, &last_chunk, 1, NULL);
+    if (sends_body(x) && whole && x->chunked) output_send(c, &last_chunk, 1, NULL);
     count(&x->pub.loop->counters.status[x->status / 100 % 6], 1);
-    if (config->callbacks.on_done)
-        config->callbacks.on_done(config->app, &x->pub, x->status, x->sent);
+    if (config->callbacks.on_done) config->callbacks.on_done(config->app, &x->pub, x->status, x->sent);
     if (x->late) {
         x->ended = true;
         return;
@@ -113,7 +106,7 @@ void http_stream_abort(struct http_exchange *x)
     end(exchange_of(x), false);
 }
 
-/* ── Request bodies ──────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Request bodies ──────────────────────────────────────────────────────────────────────────── */
 
 void http_body_stream(struct http_exchange *pub, const struct http_body_sink *sink)
 {
@@ -134,6 +127,5 @@ void http_body_resume(struct http_exchange *pub)
 {
     struct exchange *x = exchange_of(pub);
     x->paused = false;
-    if (x->connection)
-        connection_resume(x->connection);
+    if (x->connection) connection_resume(x->connection);
 }

@@ -1,5 +1,6 @@
-/* wait.c: timeouts of connections. Every kind of waiting has one constant timeout, so a list to which one appends is
- * always in order, and starting or ending a wait costs a few pointers; one timer serves them all. */
+/* wait.c: timeouts of connections. Every kind of waiting has one constant timeout, so a list to which one
+ * appends is always in order, and starting or ending a wait costs a few pointers; one timer serves them all.
+ */
 #include "http/connection.h"
 
 #include <linux/sockios.h>
@@ -33,7 +34,8 @@ static void append(struct wait_list *list, struct connection *c)
 
 static void on_timer(uv_timer_t *timer);
 
-/* The nearest deadline; a timer that already runs fires earlier than any deadline added now, or near enough. */
+/* The nearest deadline; a timer that already runs fires earlier than any deadline added now, or near enough.
+ */
 static void arm(struct http_loop *loop)
 {
     uint64_t now = uv_now(&loop->uv), nearest = UINT64_MAX;
@@ -42,8 +44,7 @@ static void arm(struct http_loop *loop)
         if (c && c->wait_since + loop->waits[i].timeout < nearest)
             nearest = c->wait_since + loop->waits[i].timeout;
     }
-    if (nearest == UINT64_MAX)
-        return;
+    if (nearest == UINT64_MAX) return;
     uv_timer_start(&loop->timer, on_timer, nearest > now + TICK_MS ? nearest - now : TICK_MS, 0);
 }
 
@@ -72,13 +73,14 @@ void wait_init(struct http_loop *loop)
         loop->waits[i].timeout = (uint64_t)timeouts[i];
 }
 
-/* What lies in libuv's queue or in the kernel has not moved yet: the kernel may hold megabytes for a slow client. */
+/* What lies in libuv's queue or in the kernel has not moved yet: the kernel may hold megabytes for a slow
+ * client. */
 uint64_t wait_progress(const struct connection *c)
 {
     int fd = -1, kernel = 0;
     uint64_t waiting = output_pending(c);
-    if (waiting > 0 && uv_fileno((const uv_handle_t *)&c->handle, &fd) == 0 && ioctl(fd, SIOCOUTQ, &kernel) == 0 &&
-        kernel > 0)
+    if (waiting > 0 && uv_fileno((const uv_handle_t *)&c->handle, &fd) == 0 &&
+        ioctl(fd, SIOCOUTQ, &kernel) == 0 && kernel > 0)
         waiting += (uint64_t)kernel;
     return c->moved > waiting ? c->moved - waiting : 0;
 }
@@ -86,11 +88,9 @@ uint64_t wait_progress(const struct connection *c)
 void wait_set(struct connection *c, enum wait wait)
 {
     struct http_loop *loop = c->loop;
-    if (c->wait != WAIT_NOTHING)
-        remove_from(&loop->waits[c->wait], c);
+    if (c->wait != WAIT_NOTHING) remove_from(&loop->waits[c->wait], c);
     c->wait = (uint8_t)wait;
-    if (wait == WAIT_NOTHING)
-        return;
+    if (wait == WAIT_NOTHING) return;
     c->wait_since = uv_now(&loop->uv);
     c->wait_mark = wait == WAIT_WRITE || wait == WAIT_BODY ? wait_progress(c) : 0;
     append(&loop->waits[wait], c);
@@ -117,8 +117,7 @@ static void on_turn(uv_idle_t *idle)
 void wait_turn(struct connection *c)
 {
     struct http_loop *loop = c->loop;
-    if (c->in_turn)
-        return;
+    if (c->in_turn) return;
     c->in_turn = true;
     if (loop->turn_last)
         loop->turn_last->turn_next = c;
@@ -133,15 +132,13 @@ void wait_forget_turn(struct connection *c)
 {
     struct http_loop *loop = c->loop;
     struct connection *before = NULL;
-    if (!c->in_turn)
-        return;
+    if (!c->in_turn) return;
     for (struct connection *i = loop->turn_first; i && i != c; i = i->turn_next)
         before = i;
     if (before)
         before->turn_next = c->turn_next;
     else
         loop->turn_first = c->turn_next;
-    if (loop->turn_last == c)
-        loop->turn_last = before;
+    if (loop->turn_last == c) loop->turn_last = before;
     c->in_turn = false;
 }

@@ -1,8 +1,10 @@
-/* http_fuzz.c: bytes of a client into the reader of http/ (head_scan, request_parse, body_read), without sockets.
+/* http_fuzz.c: bytes of a client into the reader of http/ (head_scan, request_parse, body_read), without
+ * sockets.
  *
- * Beside crashes it looks for disagreement with itself: bytes that come at once and bytes that come one by one must be
- * understood as the same requests with the same bodies, and refused at the same place. What is understood must also keep
- * the promises that handlers rely on (no control bytes in fields, valid UTF-8 in paths, …). */
+ * Beside crashes it looks for disagreement with itself: bytes that come at once and bytes that come one by
+ * one must be understood as the same requests with the same bodies, and refused at the same place. What is
+ * understood must also keep the promises that handlers rely on (no control bytes in fields, valid UTF-8 in
+ * paths, …). */
 #include "base/text.h"
 #include "http/request.h"
 
@@ -22,8 +24,7 @@ struct reading {
 
 static void require(bool condition, const char *what)
 {
-    if (condition)
-        return;
+    if (condition) return;
     fprintf(stderr, "broken promise: %s\n", what);
     abort();
 }
@@ -36,7 +37,8 @@ static void check_fields(const struct http_exchange *x)
         for (size_t k = 0; k < name.n; k++)
             require(head_is_token((unsigned char)name.p[k]), "a field name is a token");
         for (size_t k = 0; k < value.n; k++)
-            require((unsigned char)value.p[k] >= 0x20 || value.p[k] == '\t', "no control byte in a field value");
+            require((unsigned char)value.p[k] >= 0x20 || value.p[k] == '\t',
+                    "no control byte in a field value");
     }
 }
 
@@ -80,17 +82,17 @@ static bool read_one(struct reading *out, struct str all, size_t step, size_t *a
     struct str text = arena_str(&out->arena, (struct str){all.p + *at + scan.begin, scan.pos - scan.begin});
     problem = text.p ? request_parse(&request, &x, text, &scan, &limits) : PROBLEM_MEMORY;
     *at += scan.pos;
-    buf_printf(&out->log, "request %d %d %zu %d %d\n", (int)problem, (int)x.method, x.fields_n, request.chunked,
-               request.keep_alive);
+    buf_printf(&out->log, "request %d %d %zu %d %d\n", (int)problem, (int)x.method, x.fields_n,
+               request.chunked, request.keep_alive);
     out->refused = problem != PROBLEM_NONE;
-    if (out->refused)
-        return false;
+    if (out->refused) return false;
     check_request(&request);
     size_t body = 0;
     for (size_t end = have > *at ? have : *at; body < BODY_MAX;) {
         struct str in = {all.p + *at, end - *at}, piece = {0};
         enum body_result result = body_read(&request, &in, &piece, &problem);
-        require(in.p >= all.p + *at && in.p + in.n == all.p + end, "body_read moves forward inside its input");
+        require(in.p >= all.p + *at && in.p + in.n == all.p + end,
+                "body_read moves forward inside its input");
         *at = end - in.n;
         if (result == BODY_PIECE) {
             buf_str(&out->log, piece);
@@ -127,7 +129,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     read_all(&drip, all, 1);
     if (n <= COMPARED_MAX) {
         require(whole.refused == drip.refused, "the same is refused however it arrives");
-        require(str_eq(buf_view(&whole.log), buf_view(&drip.log)), "the same is understood however it arrives");
+        require(str_eq(buf_view(&whole.log), buf_view(&drip.log)),
+                "the same is understood however it arrives");
     }
     buf_free(&whole.log);
     buf_free(&drip.log);

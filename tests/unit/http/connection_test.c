@@ -1,4 +1,5 @@
-/* connection_test.c: what a well-behaved client may expect: keep-alive, pipelining, bodies, HEAD, the forms of targets. */
+/* connection_test.c: what a well-behaved client may expect: keep-alive, pipelining, bodies, HEAD, the forms
+ * of targets. */
 #include "unit/http/fixture.h"
 
 #define HOST "Host: a\r\n"
@@ -39,8 +40,7 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
     for (int i = 0; i < N; i++) {
         snprintf(expected, sizeof expected, "GET /%s|i=%d|HTTP/1.1 200", i % 3 ? "echo" : "later", i);
         at = strstr(at, expected);
-        if (!at)
-            fail_msg("answer %d is missing or out of order", i);
+        if (!at) fail_msg("answer %d is missing or out of order", i);
     }
     assert_int_equal(count_of(rest, "HTTP/1.1 200 OK"), N + 1);
     free(rest);
@@ -50,7 +50,8 @@ static void test_a_request_may_come_in_single_bytes(void **state)
 {
     (void)state;
     const char *text = "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello"
-                       "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: x\r\n\r\n"
+                       "POST /echo HTTP/1.1\r\n" HOST
+                       "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: x\r\n\r\n"
                        "GET /end HTTP/1.1\r\n" LAST;
     int fd = client_open();
     int one = 1;
@@ -67,7 +68,8 @@ static void test_a_request_may_come_in_single_bytes(void **state)
 static void test_chunked_bodies_are_joined(void **state)
 {
     (void)state;
-    expect_body("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" LAST "1\r\na\r\nA\r\n0123456789\r\n000\r\n\r\n",
+    expect_body("POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" LAST
+                "1\r\na\r\nA\r\n0123456789\r\n000\r\n\r\n",
                 "POST /echo||a0123456789");
     expect_body("POST /echo HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n" LAST "0\r\n\r\n", "POST /echo||");
 }
@@ -107,7 +109,8 @@ static void test_expect_continue_can_be_refused(void **state)
 {
     (void)state;
     expect_status("POST /refuse HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n" HOST "\r\n", 403);
-    expect_status("POST /echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n" HOST "\r\n", 413);
+    expect_status("POST /echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 99999999\r\n" HOST "\r\n",
+                  413);
 }
 
 static void test_head_has_the_length_but_no_body(void **state)
@@ -172,8 +175,12 @@ static void test_every_answer_has_the_security_fields(void **state)
 {
     (void)state;
     char *answer = client_once("GET /echo HTTP/1.1\r\n" LAST);
-    static const char *const fields[] = {"\r\nDate: ", "\r\nX-Content-Type-Options: nosniff\r\n", "frame-ancestors 'none'",
-                                         "\r\nReferrer-Policy: ", "\r\nX-Request-Id: ", "\r\nCache-Control: "};
+    static const char *const fields[] = {"\r\nDate: ",
+                                         "\r\nX-Content-Type-Options: nosniff\r\n",
+                                         "frame-ancestors 'none'",
+                                         "\r\nReferrer-Policy: ",
+                                         "\r\nX-Request-Id: ",
+                                         "\r\nCache-Control: "};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++)
         assert_non_null(strstr(answer, fields[i]));
     assert_null(strstr(answer, "Strict-Transport"));
@@ -236,7 +243,8 @@ static void test_gzip_when_accepted_and_worth_it(void **state)
 static void test_forwarded_fields_are_not_believed_from_anyone(void **state)
 {
     (void)state;
-    char *answer = client_once("GET /who HTTP/1.1\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\n" LAST);
+    char *answer =
+        client_once("GET /who HTTP/1.1\r\nX-Forwarded-For: 9.9.9.9\r\nX-Forwarded-Proto: https\r\n" LAST);
     assert_true(strncmp(body_of(answer), "127.0.0.1|0|", 12) == 0);
     free(answer);
 }
@@ -246,7 +254,8 @@ static void test_a_half_closed_client_is_answered(void **state)
 {
     (void)state;
     int fd = client_open();
-    client_text(fd, "GET /later HTTP/1.1\r\n" HOST "\r\nGET /big?n=300000 HTTP/1.1\r\n" HOST "\r\nGET /third HTTP/1.1\r\n" HOST "\r\n");
+    client_text(fd, "GET /later HTTP/1.1\r\n" HOST "\r\nGET /big?n=300000 HTTP/1.1\r\n" HOST
+                    "\r\nGET /third HTTP/1.1\r\n" HOST "\r\n");
     shutdown(fd, SHUT_WR);
     size_t n = 0;
     char *rest = client_rest(fd, &n);

@@ -1,10 +1,12 @@
-/* fixture.h: a server on a free port whose answers tell what it understood, and a raw client, for the tests of http/.
+/* fixture.h: a server on a free port whose answers tell what it understood, and a raw client, for the tests
+ * of http/.
  *
  *   /echo     "METHOD path|query|body"       /big?n=     n bytes of text, taken over
  *   /who      remote, secure, request id     /json?n=    n bytes of JSON with an ETag when &etag=…
  *   /later    like /echo, from a posted call /hold       answered only by fixture_release
  *   /export?n= n chunks of 1,000 bytes       /events     an endless stream
- *   /upload   counts a streamed body         /small      body limit 10, /refuse: answered 403 at on_headers */
+ *   /upload   counts a streamed body         /small      body limit 10, /refuse: answered 403 at on_headers
+ */
 #ifndef TESTS_HTTP_FIXTURE_H
 #define TESTS_HTTP_FIXTURE_H
 
@@ -40,14 +42,13 @@ struct fixture {
 
 FIXTURE_FN struct fixture fixture;
 
-/* ── The application ─────────────────────────────────────────────────────────────────────────────────────── */
+/* ── The application ─────────────────────────────────────────────────────────────────────────── */
 
 FIXTURE_FN long number_of(const struct http_exchange *x, const char *key)
 {
     struct str query = x->query, name, value;
     while (http_query_next(&query, x->arena, &name, &value) == HTTP_QUERY_PAIR)
-        if (str_is(name, key))
-            return strtol(arena_dup(x->arena, value), NULL, 10);
+        if (str_is(name, key)) return strtol(arena_dup(x->arena, value), NULL, 10);
     return 0;
 }
 
@@ -64,8 +65,8 @@ FIXTURE_FN void answer_echo(void *arg)
 FIXTURE_FN void answer_who(struct http_exchange *x)
 {
     http_reply(x, 200);
-    buf_printf(http_reply_buffer(x, "text/plain"), "%s|%d|%.*s|%.*s", x->remote, x->secure, STR_ARG(x->request_id),
-               STR_ARG(x->host));
+    buf_printf(http_reply_buffer(x, "text/plain"), "%s|%d|%.*s|%.*s", x->remote, x->secure,
+               STR_ARG(x->request_id), STR_ARG(x->host));
     http_send(x);
 }
 
@@ -74,8 +75,7 @@ FIXTURE_FN void answer_big(struct http_exchange *x)
     size_t n = (size_t)number_of(x, "n");
     struct buf b;
     buf_init(&b, n + 1024);
-    if (buf_reserve(&b, n))
-        memset(b.p, 'x', b.n = n);
+    if (buf_reserve(&b, n)) memset(b.p, 'x', b.n = n);
     http_reply(x, 200);
     http_reply_gzip(x, HTTP_GZIP_NEVER);
     http_reply_take(x, "text/plain", &b);
@@ -91,14 +91,13 @@ FIXTURE_FN void answer_json(struct http_exchange *x)
     for (long i = 0; i < n; i++)
         buf_char(b, (char)('a' + i % 20));
     buf_char(b, '"');
-    if (etag > 0)
-        http_reply_field(x, STR("ETag"), STR("\"7\""));
-    if (etag == 2)
-        http_reply_gzip(x, HTTP_GZIP_ALWAYS);
+    if (etag > 0) http_reply_field(x, STR("ETag"), STR("\"7\""));
+    if (etag == 2) http_reply_gzip(x, HTTP_GZIP_ALWAYS);
     http_send(x);
 }
 
-struct export {
+struct export
+{
     long left;
 };
 
@@ -128,8 +127,9 @@ FIXTURE_FN void answer_export(struct http_exchange *x)
     struct export *e = arena_alloc(x->arena, sizeof *e);
     e->left = number_of(x, "n");
     http_reply(x, 200);
-    http_stream_begin(x, "text/csv",
-                      &(struct http_stream_events){.on_drain = export_more, .on_close = stream_closed, .data = e});
+    http_stream_begin(
+        x, "text/csv",
+        &(struct http_stream_events){.on_drain = export_more, .on_close = stream_closed, .data = e});
     export_more(x, e);
 }
 
@@ -169,8 +169,7 @@ FIXTURE_FN void on_upload_abort(struct http_exchange *x, void *data)
 FIXTURE_FN void fixture_on_headers(void *app, struct http_exchange *x)
 {
     (void)app;
-    if (str_is(x->path, "/small"))
-        x->body_limit = 10;
+    if (str_is(x->path, "/small")) x->body_limit = 10;
     if (str_is(x->path, "/upload")) {
         x->body_limit = INT64_C(1) << 40;
         http_body_stream(x, &(struct http_body_sink){.on_data = on_upload_data, .on_abort = on_upload_abort});
@@ -237,11 +236,10 @@ FIXTURE_FN bool fixture_loop_start(void *app, struct http_loop *loop, void **dat
 FIXTURE_FN void fixture_loop_stop(void *app, struct http_loop *loop, void *data)
 {
     (void)app;
-    if (data == loop)
-        atomic_fetch_sub(&fixture.loops, 1);
+    if (data == loop) atomic_fetch_sub(&fixture.loops, 1);
 }
 
-/* ── Start and stop ──────────────────────────────────────────────────────────────────────────────────────── */
+/* ── Start and stop ──────────────────────────────────────────────────────────────────────────── */
 
 /* One thread unless the configuration says otherwise. */
 FIXTURE_FN void fixture_start(struct http_config config)
@@ -254,8 +252,7 @@ FIXTURE_FN void fixture_start(struct http_config config)
     config.callbacks.on_headers = fixture_on_headers;
     config.callbacks.on_request = fixture_on_request;
     fixture.server = http_server_start(&config, why, sizeof why);
-    if (!fixture.server)
-        fail_msg("%s", why);
+    if (!fixture.server) fail_msg("%s", why);
     fixture.port = http_server_port(fixture.server);
 }
 
@@ -272,12 +269,12 @@ FIXTURE_FN void fixture_stop(void)
 }
 
 /* Waits until the condition holds; a condition on counters or on the atomics of the fixture. */
-#define WAIT_UNTIL(condition)                                                                      \
-    do {                                                                                           \
-        int left_ = FIXTURE_SECONDS * 500;                                                         \
-        while (!(condition) && left_-- > 0)                                                        \
-            poll(NULL, 0, 2);                                                                      \
-        assert_true(condition);                                                                    \
+#define WAIT_UNTIL(condition)                                                                                \
+    do {                                                                                                     \
+        int left_ = FIXTURE_SECONDS * 500;                                                                   \
+        while (!(condition) && left_-- > 0)                                                                  \
+            poll(NULL, 0, 2);                                                                                \
+        assert_true(condition);                                                                              \
     } while (0)
 
 FIXTURE_FN struct http_counters counters(void)
@@ -287,7 +284,7 @@ FIXTURE_FN struct http_counters counters(void)
     return c;
 }
 
-/* ── The client ──────────────────────────────────────────────────────────────────────────────────────────── */
+/* ── The client ──────────────────────────────────────────────────────────────────────────────── */
 
 FIXTURE_FN int client_open(void)
 {
@@ -306,8 +303,7 @@ FIXTURE_FN void client_send(int fd, const void *bytes, size_t n)
 {
     for (const char *p = bytes; n > 0;) {
         ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return; /* the server has closed: the answer tells why */
+        if (sent <= 0) return; /* the server has closed: the answer tells why */
         p += sent;
         n -= (size_t)sent;
     }
@@ -328,15 +324,12 @@ FIXTURE_FN char *client_rest(int fd, size_t *n)
         ssize_t got = recv(fd, p + used, cap - used - 1, 0);
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
             fail_msg("the server neither answered nor closed");
-        if (got <= 0)
-            break;
+        if (got <= 0) break;
         used += (size_t)got;
-        if (cap - used < 2048)
-            p = realloc(p, cap *= 2);
+        if (cap - used < 2048) p = realloc(p, cap *= 2);
     }
     p[used] = '\0';
-    if (n)
-        *n = used;
+    if (n) *n = used;
     close(fd);
     return p;
 }
@@ -349,8 +342,7 @@ FIXTURE_FN char *client_answer(int fd, bool head_request)
     while (used < whole) {
         assert_non_null(p);
         size_t want = whole == SIZE_MAX ? 1 : whole - used;
-        if (used + want > cap)
-            p = realloc(p, (cap = used + want) + 1);
+        if (used + want > cap) p = realloc(p, (cap = used + want) + 1);
         ssize_t got = recv(fd, p + used, want, 0);
         if (got <= 0) {
             free(p);
@@ -395,8 +387,7 @@ FIXTURE_FN int count_of(const char *text, const char *part)
 FIXTURE_FN void expect_status(const char *request, int status)
 {
     char *answer = client_once(request);
-    if (status_of(answer) != status)
-        fail_msg("expected %d for:\n%s\ngot:\n%s", status, request, answer);
+    if (status_of(answer) != status) fail_msg("expected %d for:\n%s\ngot:\n%s", status, request, answer);
     free(answer);
 }
 

@@ -1,4 +1,5 @@
-/* limits_test.c: slow, greedy and vanishing clients: what each may cost, and that the others do not notice. */
+/* limits_test.c: slow, greedy and vanishing clients: what each may cost, and that the others do not notice.
+ */
 #include "unit/http/fixture.h"
 
 #include <sys/resource.h>
@@ -65,7 +66,9 @@ static void test_a_body_past_the_limit_is_refused_before_it_is_read(void **state
     expect_status("POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1001\r\n\r\n", 413);
     expect_status("POST /small HTTP/1.1\r\n" HOST "Content-Length: 11\r\n\r\n", 413);
     expect_status("POST /small HTTP/1.1\r\nContent-Length: 10\r\n" LAST "0123456789", 200);
-    expect_status("POST /small HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nabcdef\r\n", 413);
+    expect_status("POST /small HTTP/1.1\r\n" HOST
+                  "Transfer-Encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nabcdef\r\n",
+                  413);
 }
 
 /* The answer reaches a client that goes on sending: the connection is not reset under it. */
@@ -199,6 +202,29 @@ static void test_connections_past_the_limit_are_refused(void **state)
     close(fds[2]);
 }
 
+static void test_bodies_in_memory_have_one_bound_for_all(void **state)
+{
+    (void)state;
+    start_with((struct http_limits){.bodies_bytes = 5000});
+    char part[4000];
+    memset(part, 'p', sizeof part);
+    int fd = client_open();
+    client_text(fd, "POST /echo HTTP/1.1\r\nContent-Length: 4001\r\n" LAST);
+    client_send(fd, part, sizeof part);
+    WAIT_UNTIL(counters().bytes_in > sizeof part);
+    expect_status("POST /echo HTTP/1.1\r\nContent-Length: 10\r\n" LAST "0123456789", 200);
+    int other = client_open();
+    client_text(other, "POST /echo HTTP/1.1\r\nContent-Length: 4000\r\n" LAST);
+    client_send(other, part, sizeof part);
+    char *answer = client_rest(other, NULL);
+    assert_int_equal(status_of(answer), 503);
+    free(answer);
+    client_text(fd, "e");
+    answer = client_rest(fd, NULL);
+    assert_int_equal(status_of(answer), 200);
+    free(answer);
+}
+
 static long resident_bytes(void)
 {
     long pages = 0, resident = 0;
@@ -209,7 +235,8 @@ static long resident_bytes(void)
     return resident * sysconf(_SC_PAGESIZE);
 }
 
-/* Each has sent a request and got its answer; the client's side costs no memory of this process but a descriptor. */
+/* Each has sent a request and got its answer; the client's side costs no memory of this process but a
+ * descriptor. */
 static void test_idle_connections_cost_less_than_4_kib(void **state)
 {
     (void)state;
@@ -250,6 +277,7 @@ int main(void)
         cmocka_unit_test_teardown(test_silent_connections_are_closed_in_silence, teardown),
         cmocka_unit_test_teardown(test_a_client_that_never_reads_is_cut_and_costs_little, teardown),
         cmocka_unit_test_teardown(test_a_slow_reader_gets_everything, teardown),
+        cmocka_unit_test_teardown(test_bodies_in_memory_have_one_bound_for_all, teardown),
         cmocka_unit_test_teardown(test_connections_past_the_limit_are_refused, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* static_test.c: a folder over HTTP: types, tags, compression, and that nothing outside of it can be reached. */
+/* static_test.c: a folder over HTTP: types, tags, compression, and that nothing outside of it can be reached.
+ */
 #include "http/static.h"
 #include "unit/http/fixture.h"
 
@@ -22,8 +23,7 @@ static void write_file(const char *name, const char *text)
 static void serve(void *app, struct http_exchange *x)
 {
     (void)app;
-    if (!http_static_serve(folder, x, !str_is(x->query, "fall-through")))
-        answer_echo(x);
+    if (!http_static_serve(folder, x, !str_is(x->query, "fall-through"))) answer_echo(x);
 }
 
 static void start(bool dev, const char *fallback)
@@ -31,8 +31,7 @@ static void start(bool dev, const char *fallback)
     char why[256];
     struct http_static_config files = {.prefix = "/desk/", .root = root, .fallback = fallback, .dev = dev};
     folder = http_static_open(&files, why, sizeof why);
-    if (!folder)
-        fail_msg("%s", why);
+    if (!folder) fail_msg("%s", why);
     struct http_config config = {.threads = 1, .callbacks = {.on_request = serve}};
     memset(&fixture, 0, sizeof fixture);
     fixture.server = http_server_start(&config, why, sizeof why);
@@ -163,9 +162,21 @@ static void test_what_the_client_has_is_not_sent_again(void **state)
 }
 
 static const char *const ways_out[] = {
-    "/desk/../perigee", "/desk/%2e%2e/x", "/desk/..%2f..%2fetc/passwd", "/desk/sub/../../x", "/desk/.hidden", "/desk/%2ehidden",
-    "/desk/link.txt",   "/desk/linked/passwd", "/desk//etc/passwd", "/desk/sub/..%5c..%5cx", "/desk/sub%2f..%2f.hidden", "/desk/./index.html",
-    "/desk//index.html", "/desk/sub", "/desk/index.html/",
+    "/desk/../perigee",
+    "/desk/%2e%2e/x",
+    "/desk/..%2f..%2fetc/passwd",
+    "/desk/sub/../../x",
+    "/desk/.hidden",
+    "/desk/%2ehidden",
+    "/desk/link.txt",
+    "/desk/linked/passwd",
+    "/desk//etc/passwd",
+    "/desk/sub/..%5c..%5cx",
+    "/desk/sub%2f..%2f.hidden",
+    "/desk/./index.html",
+    "/desk//index.html",
+    "/desk/sub",
+    "/desk/index.html/",
 };
 
 static void expect_no_way_out(bool dev)
@@ -215,7 +226,8 @@ static void test_a_folder_that_is_not_there_is_said(void **state)
     (void)state;
     char why[200];
     start(false, NULL);
-    assert_null(http_static_open(&(struct http_static_config){.prefix = "/", .root = "/nowhere"}, why, sizeof why));
+    assert_null(
+        http_static_open(&(struct http_static_config){.prefix = "/", .root = "/nowhere"}, why, sizeof why));
     assert_non_null(strstr(why, "/nowhere: No such file"));
     assert_null(http_static_open(&(struct http_static_config){.prefix = "a", .root = root}, why, sizeof why));
     assert_non_null(strstr(why, "does not begin and end"));

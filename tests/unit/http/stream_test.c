@@ -25,10 +25,8 @@ static long dechunk(const char *p)
     for (;;) {
         char *end = NULL;
         long n = strtol(p, &end, 16);
-        if (end == p || strncmp(end, "\r\n", 2) != 0)
-            return -1;
-        if (n == 0)
-            return strncmp(end, "\r\n\r\n", 4) == 0 ? total : -1;
+        if (end == p || strncmp(end, "\r\n", 2) != 0) return -1;
+        if (n == 0) return strncmp(end, "\r\n\r\n", 4) == 0 ? total : -1;
         total += n;
         p = end + 2 + n + 2;
     }
@@ -113,7 +111,9 @@ static void test_an_upload_goes_to_its_sink_with_back_pressure(void **state)
     assert_int_equal(atomic_load(&fixture.uploaded), N);
     free(answer);
     atomic_store(&fixture.uploaded, 0);
-    expect_status("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" LAST "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n", 200);
+    expect_status("POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" LAST
+                  "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n",
+                  200);
     assert_int_equal(atomic_load(&fixture.uploaded), 7);
     fd = client_open();
     client_text(fd, "POST /upload?stop HTTP/1.1\r\nContent-Length: 5000000\r\n" LAST);
@@ -135,7 +135,38 @@ static void test_a_sink_learns_that_its_client_is_gone(void **state)
     WAIT_UNTIL(counters().exchanges == 0);
 }
 
-/* ── Stopping ────────────────────────────────────────────────────────────────────────────────────────────── */
+static long resident_bytes(void)
+{
+    long pages = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%ld %ld", &pages, &resident), 2);
+    fclose(f);
+    return resident * sysconf(_SC_PAGESIZE);
+}
+
+static void test_idle_event_streams_cost_less_than_8_kib(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    int fds[N];
+    long before = resident_bytes();
+    for (int i = 0; i < N; i++) {
+        fds[i] = client_open();
+        client_text(fds[i], "GET /events HTTP/1.1\r\n" HOST "\r\n");
+        free(client_answer(fds[i], false));
+    }
+    long each = (resident_bytes() - before) / N;
+    print_message("an idle event stream: %ld bytes\n", each);
+#ifndef __SANITIZE_ADDRESS__
+    assert_true(each < 8192);
+#endif
+    for (int i = 0; i < N; i++)
+        close(fds[i]);
+    WAIT_UNTIL(atomic_load(&fixture.streams_closed) == N);
+}
+
+/* ── Stopping ────────────────────────────────────────────────────────────────────────────────── */
 
 static void *stop_gracefully(void *arg)
 {
@@ -197,7 +228,8 @@ static void test_a_port_that_is_taken_is_said(void **state)
 {
     (void)state;
     char why[200] = "";
-    struct http_config config = {.port = (uint16_t)fixture.port, .callbacks = {.on_request = fixture_on_request}};
+    struct http_config config = {.port = (uint16_t)fixture.port,
+                                 .callbacks = {.on_request = fixture_on_request}};
     assert_null(http_server_start(&config, why, sizeof why));
     assert_non_null(strstr(why, "address already in use"));
     config = (struct http_config){.address = "localhost:1", .callbacks = {.on_request = fixture_on_request}};
@@ -208,11 +240,14 @@ static void test_a_port_that_is_taken_is_said(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_an_export_comes_in_chunks_and_the_connection_lives_on, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_idle_event_streams_cost_less_than_8_kib, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_export_comes_in_chunks_and_the_connection_lives_on, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_http_1_0_gets_a_stream_without_chunks, setup, teardown),
         cmocka_unit_test_setup_teardown(test_head_of_a_stream_has_no_body, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_stream_learns_that_its_client_is_gone, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_an_export_waits_for_a_client_that_does_not_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_export_waits_for_a_client_that_does_not_read, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_an_upload_goes_to_its_sink_with_back_pressure, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sink_learns_that_its_client_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_graceful_stop_finishes_what_is_under_way, setup, teardown),

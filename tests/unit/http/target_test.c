@@ -26,8 +26,7 @@ static int teardown(void **state)
 
 static void assert_str(struct str s, const char *expected)
 {
-    if (!str_is(s, expected))
-        fail_msg("\"%.*s\" is not \"%s\"", STR_ARG(s), expected);
+    if (!str_is(s, expected)) fail_msg("\"%.*s\" is not \"%s\"", STR_ARG(s), expected);
 }
 
 static void expect_pair(struct str *query, const char *name, const char *value)
@@ -100,12 +99,18 @@ static void test_entity_tags_match_weakly_or_strongly(void **state)
         const char *list, *etag;
         bool weak, strong;
     } rows[] = {
-        {"\"1\"", "\"1\"", true, true},          {"W/\"1\"", "\"1\"", true, false},
-        {"\"1\"", "W/\"1\"", true, false},       {"\"a\", \"1\" ,\"b\"", "\"1\"", true, true},
-        {"\"a,1\", \"b\"", "\"1\"", false, false}, {"*", "\"1\"", true, true},
-        {"\"2\"", "\"1\"", false, false},        {"1", "\"1\"", false, false},
-        {"", "\"1\"", false, false},             {"\"1", "\"1\"", false, false},
-        {"\"2\" \"1\"", "\"1\"", false, false},  {"\"1\"x", "\"1\"", true, true},
+        {"\"1\"", "\"1\"", true, true},
+        {"W/\"1\"", "\"1\"", true, false},
+        {"\"1\"", "W/\"1\"", true, false},
+        {"\"a\", \"1\" ,\"b\"", "\"1\"", true, true},
+        {"\"a,1\", \"b\"", "\"1\"", false, false},
+        {"*", "\"1\"", true, true},
+        {"\"2\"", "\"1\"", false, false},
+        {"1", "\"1\"", false, false},
+        {"", "\"1\"", false, false},
+        {"\"1", "\"1\"", false, false},
+        {"\"2\" \"1\"", "\"1\"", false, false},
+        {"\"1\"x", "\"1\"", true, true},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         assert_int_equal(http_etag_listed(str_of(rows[i].list), str_of(rows[i].etag), true), rows[i].weak);
