@@ -30,14 +30,16 @@ const char *field_label(struct context *c, const struct field *f);
 
 /* Format of one value by its type (e-mail, phone, url, bounds, option). May replace *v by its normal form. */
 bool validate_value(struct context *c, const struct field *f, const char *pointer, struct value *v);
-/* The whole record before it is written: required, references exist and are readable, validate functions. `before` NULL: new. */
+/* The whole record before it is written: required, references exist and are readable, validate functions.
+ * `before` NULL: new. */
 bool validate_record(struct context *c, struct record *r, const struct record *before, const bool *changed);
 
 /* ---- stage.c, chain.c ---- */
 
 /* Sets the first stage of the pipeline when none is given. */
 bool stage_default(struct context *c, struct record *r);
-/* Every rule of entering r's stage (from `before`'s, or anew); collects all that is missing. Sets the lifecycle step. */
+/* Every rule of entering r's stage (from `before`'s, or anew); collects all that is missing. Sets the
+ * lifecycle step. */
 bool stage_enter_check(struct context *c, struct record *r, const struct record *before);
 /* A probability below the minimum of the present stage. */
 bool stage_hold_check(struct context *c, struct record *r);
@@ -57,6 +59,7 @@ bool record_save(struct context *c, struct record *now, const struct record *bef
 
 /* ---- changes.c: what the log says ---- */
 
-struct str changes_json(struct context *c, const struct record *now, const struct record *before, const bool *changed);
+struct str changes_json(struct context *c, const struct record *now, const struct record *before,
+                        const bool *changed);
 
 #endif

@@ -23,8 +23,8 @@ struct query { /* texts as the client sent them; .p NULL: not given */
 
 /* One record as the caller may see it. ERROR_NOT_FOUND when it does not exist for them. `version`
  * for the ETag. */
-bool query_get(struct context *c, const struct entity *e, int64_t id, struct str fields,
-               struct str expand, struct buf *out, int64_t *version);
+bool query_get(struct context *c, const struct entity *e, int64_t id, struct str fields, struct str expand,
+               struct buf *out, int64_t *version);
 /* {"items":[…],"next":…,"total":…} */
 bool query_list(struct context *c, const struct query *q, struct buf *out);
 /* Ids only, for scripts: at most q->limit; rights apply. */
@@ -37,13 +37,12 @@ struct aggregate {
     struct str group_by, sum, avg, min, max;
     bool count;
 };
-bool query_aggregate(struct context *c, const struct query *q, const struct aggregate *a,
-                     struct buf *out);
+bool query_aggregate(struct context *c, const struct query *q, const struct aggregate *a, struct buf *out);
 
 /* {"items":[…],"next":…}: changes, comments, tasks, files, moves of a record, newest first, under
  * the caller's rights. */
-bool query_timeline(struct context *c, const struct entity *e, int64_t id, int64_t limit,
-                    struct str cursor, struct buf *out);
+bool query_timeline(struct context *c, const struct entity *e, int64_t id, int64_t limit, struct str cursor,
+                    struct buf *out);
 
 /* Next page of an export as CSV or NDJSON lines; *next empty at the end. `first` asks for the CSV
  * header. */

@@ -15,8 +15,8 @@
 struct record {
     const struct entity *entity;
     int64_t id;
-    struct value *values; /* by field index; in an arena. refs are VALUE_SET; formula and computed
-                             stay NULL until asked */
+    struct value *values;    /* by field index; in an arena. refs are VALUE_SET; formula and computed
+                                stay NULL until asked */
     const char **any_entity; /* by field index: entity name of an `any` reference; NULL array when
                                 the entity has none */
 };
@@ -27,12 +27,9 @@ struct context;
 /* What scripts add, given by core/script; a NULL member means no script has a say. All run inside
  * the caller's transaction; false with `c->error` set refuses the write. */
 struct record_hooks {
-    bool (*hook)(struct context *c, const struct hook *hook, struct record *now,
-                 const struct record *before);
-    bool (*validate)(struct context *c, const struct field *f, const struct record *r,
-                     const char **message);
-    bool (*computed)(struct context *c, const struct field *f, const struct record *r,
-                     struct buf *json);
+    bool (*hook)(struct context *c, const struct hook *hook, struct record *now, const struct record *before);
+    bool (*validate)(struct context *c, const struct field *f, const struct record *r, const char **message);
+    bool (*computed)(struct context *c, const struct field *f, const struct record *r, struct buf *json);
     bool (*gate)(struct context *c, const struct stage_decl *s, script_fn fn, struct record *r,
                  struct str from);
     bool (*assignee)(struct context *c, script_fn fn, const struct record *r, int64_t *user);
@@ -56,12 +53,11 @@ struct context {
     struct str why;              /* reason given by the caller, or "" */
     struct str origin;           /* "file:line" of the script that writes; "" for a client */
     int depth;                   /* of hooks in hooks */
-    bool trusted;             /* rights are not asked: the server's own consequences, crm.system */
-    struct plan_cache *plans; /* this thread's compiled reads (query.h); NULL: compile each time */
-    bool automation;          /* hooks and chains run (false: import with automation off) */
-    bool lenient;             /* master data: stage gates and `fixed` are not asked */
-    struct created
-        *created; /* what the operation made besides, newest first (answered under `created`) */
+    bool trusted;                /* rights are not asked: the server's own consequences, crm.system */
+    struct plan_cache *plans;    /* this thread's compiled reads (query.h); NULL: compile each time */
+    bool automation;             /* hooks and chains run (false: import with automation off) */
+    bool lenient;                /* master data: stage gates and `fixed` are not asked */
+    struct created *created; /* what the operation made besides, newest first (answered under `created`) */
 };
 
 struct created {
@@ -89,18 +85,16 @@ void record_write_value(struct buf *b, const struct field *f, struct value v, en
 
 /* The four changes. `values`/`touched` by field index. expected_version 0: any. On success *out is
  * the new record. */
-bool record_create(struct context *c, const struct entity *e, struct value *values,
-                   const char **any_entity, const bool *touched, struct record **out);
+bool record_create(struct context *c, const struct entity *e, struct value *values, const char **any_entity,
+                   const bool *touched, struct record **out);
 bool record_change(struct context *c, const struct entity *e, int64_t id, struct value *values,
                    const char **any_entity, const bool *touched, int64_t expected_version,
                    struct record **out);
 bool record_delete(struct context *c, const struct entity *e, int64_t id, int64_t expected_version);
 bool record_move(struct context *c, const struct entity *e, int64_t id, struct str stage,
                  int64_t expected_version, struct record **out);
-bool record_comment(struct context *c, const struct entity *e, int64_t id, struct str text,
-                    int64_t *comment);
-bool record_action(struct context *c, const struct entity *e, int64_t id,
-                   const struct action_decl *a, const struct json_value *args,
-                   int64_t expected_version, struct record **out);
+bool record_comment(struct context *c, const struct entity *e, int64_t id, struct str text, int64_t *comment);
+bool record_action(struct context *c, const struct entity *e, int64_t id, const struct action_decl *a,
+                   const struct json_value *args, int64_t expected_version, struct record **out);
 
 #endif

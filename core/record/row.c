@@ -1,5 +1,6 @@
-/* row.c: a record in memory ↔ its row and its link tables. Statements have one text for each entity (reads, inserts) or
- * for each set of changed fields (updates), so that the connection's statement cache finds them again. */
+/* row.c: a record in memory ↔ its row and its link tables. Statements have one text for each entity (reads,
+ * inserts) or for each set of changed fields (updates), so that the connection's statement cache finds them
+ * again. */
 #include "record/internal.h"
 
 #include "base/id.h"
@@ -24,14 +25,10 @@ bool field_is_text(const struct field *f)
 bool value_empty(struct value v)
 {
     switch (v.type) {
-    case VALUE_NULL:
-        return true;
-    case VALUE_TEXT:
-        return v.s.n == 0;
-    case VALUE_SET:
-        return v.s.n <= 2; /* "[]" */
-    default:
-        return false;
+    case VALUE_NULL: return true;
+    case VALUE_TEXT: return v.s.n == 0;
+    case VALUE_SET: return v.s.n <= 2; /* "[]" */
+    default: return false;
     }
 }
 
@@ -70,7 +67,9 @@ bool row_select_sql(struct sql *q, const struct entity *e)
         if (!field_stored(f) || i == SYSTEM_ID) continue;
         if (f->type == FIELD_REFS) {
             /* In target order, so that the same set is always the same text. */
-            sql_printf(q, ", (SELECT json_group_array(%s) FROM (SELECT target FROM %s WHERE owner = t.id ORDER BY target))",
+            sql_printf(q,
+                       ", (SELECT json_group_array(%s) FROM (SELECT target FROM %s WHERE owner = t.id ORDER "
+                       "BY target))",
                        f->to->setting ? "target" : "id_text(target)", f->link_table);
             continue;
         }
@@ -136,11 +135,11 @@ struct record *record_load(struct context *c, const struct entity *e, int64_t id
     case STEP_DONE: {
         char text[ID_TEXT + 1];
         id_format(id, text);
-        error_set(c->error, ERROR_NOT_FOUND, "there is no %s %s", "нет записи «%s» %s", e->label.text[c->error->lang], text);
+        error_set(c->error, ERROR_NOT_FOUND, "there is no %s %s", "нет записи «%s» %s",
+                  e->label.text[c->error->lang], text);
         break;
     }
-    case STEP_ERROR:
-        break;
+    case STEP_ERROR: break;
     }
     db_release(s);
     return r;
@@ -154,7 +153,8 @@ static bool run(struct context *c, struct stmt *s)
 }
 
 /* Replaces the rows of a link table by the elements of the set. */
-static bool write_links(struct context *c, const struct field *f, int64_t owner, struct value set, bool is_new)
+static bool write_links(struct context *c, const struct field *f, int64_t owner, struct value set,
+                        bool is_new)
 {
     const char *columns = f->to->setting ? "value" : "id_parse(value)";
     struct sql q;
@@ -214,13 +214,15 @@ bool row_insert(struct context *c, const struct record *r)
         if (has_column(e->fields[i])) bind_field(s, &at, r, e->fields[i]);
     if (!run(c, s)) return false;
     for (size_t i = 0; i < e->field_count; i++)
-        if (e->fields[i]->type == FIELD_REFS && !write_links(c, e->fields[i], r->id, r->values[i], true)) return false;
+        if (e->fields[i]->type == FIELD_REFS && !write_links(c, e->fields[i], r->id, r->values[i], true))
+            return false;
     return true;
 }
 
 static bool update_column(const struct field *f, const bool *changed)
 {
-    bool stamped = f->index == SYSTEM_UPDATED_AT || f->index == SYSTEM_UPDATED_BY || f->index == SYSTEM_VERSION;
+    bool stamped =
+        f->index == SYSTEM_UPDATED_AT || f->index == SYSTEM_UPDATED_BY || f->index == SYSTEM_VERSION;
     return has_column(f) && f->index != SYSTEM_ID && (stamped || changed[f->index]);
 }
 

@@ -1,5 +1,5 @@
-/* value_json.c: what a client sends ↔ the values of fields. Every wrong field is reported, not only the first; what each type
- * accepts is said in its message. */
+/* value_json.c: what a client sends ↔ the values of fields. Every wrong field is reported, not only the
+ * first; what each type accepts is said in its message. */
 #include "record/internal.h"
 
 #include "base/calendar.h"
@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "base/suggest.h"
 #include "base/text.h"
+
+#include <stdlib.h>
 
 const char *field_pointer(struct context *c, const struct field *f)
 {
@@ -20,7 +22,8 @@ const char *field_label(struct context *c, const struct field *f)
     return f->label.text[c->error->lang];
 }
 
-static bool wrong_type(struct context *c, const struct field *f, const char *pointer, const char *en, const char *ru)
+static bool wrong_type(struct context *c, const struct field *f, const char *pointer, const char *en,
+                       const char *ru)
 {
     const char *label = field_label(c, f);
     error_add(c->error, pointer, "wrong_type", "%s must be %s", "Поле «%s»: нужно значение вида «%s»", label,
@@ -28,29 +31,28 @@ static bool wrong_type(struct context *c, const struct field *f, const char *poi
     return false;
 }
 
-static bool read_number(struct context *c, const struct field *f, const char *pointer, const struct json_value *json, struct value *out)
+static bool read_number(struct context *c, const struct field *f, const char *pointer,
+                        const struct json_value *json, struct value *out)
 {
     if (json->type != JSON_NUMBER) return wrong_type(c, f, pointer, "a number", "число");
     int64_t scaled = 0;
     switch (decimal_parse(json->text, f->scale, &scaled)) {
-    case DECIMAL_OK:
-        *out = value_number(scaled, f->scale);
-        return true;
+    case DECIMAL_OK: *out = value_number(scaled, f->scale); return true;
     case DECIMAL_TOO_PRECISE:
-        error_add(c->error, pointer, "too_precise", "%s takes at most %d decimals", "Поле «%s»: не более %d знаков после запятой",
-                  field_label(c, f), f->scale);
+        error_add(c->error, pointer, "too_precise", "%s takes at most %d decimals",
+                  "Поле «%s»: не более %d знаков после запятой", field_label(c, f), f->scale);
         return false;
     case DECIMAL_OVERFLOW:
-        error_add(c->error, pointer, "too_large", "%s is too large", "Поле «%s»: слишком большое число", field_label(c, f));
+        error_add(c->error, pointer, "too_large", "%s is too large", "Поле «%s»: слишком большое число",
+                  field_label(c, f));
         return false;
-    case DECIMAL_SYNTAX:
-        break;
+    case DECIMAL_SYNTAX: break;
     }
     return wrong_type(c, f, pointer, "a number", "число");
 }
 
-static bool read_localized(struct context *c, const struct field *f, const char *pointer, const struct json_value *json,
-                           struct value *out)
+static bool read_localized(struct context *c, const struct field *f, const char *pointer,
+                           const struct json_value *json, struct value *out)
 {
     struct buf b;
     buf_init(&b, 65536);
@@ -136,13 +138,15 @@ static const struct json_value *plain_reference(const struct json_value *json)
     return code ? code : id ? id : json;
 }
 
-static bool read_reference(struct context *c, const struct field *f, const char *pointer, const struct json_value *json, struct value *out)
+static bool read_reference(struct context *c, const struct field *f, const char *pointer,
+                           const struct json_value *json, struct value *out)
 {
     json = plain_reference(json);
     const struct entity *to = f->to ? f->to : f->type == FIELD_STAGE ? c->catalog->stage : NULL;
     bool setting = to && to->setting;
     if (json->type != JSON_STRING)
-        return setting ? wrong_type(c, f, pointer, "a code (a string)", "код (строка)") : wrong_type(c, f, pointer, "an id (a string)", "идентификатор (строка)");
+        return setting ? wrong_type(c, f, pointer, "a code (a string)", "код (строка)")
+                       : wrong_type(c, f, pointer, "an id (a string)", "идентификатор (строка)");
     if (setting) {
         struct str code;
         if (!read_code(c, to, json->text, &code)) return false;
@@ -151,8 +155,8 @@ static bool read_reference(struct context *c, const struct field *f, const char 
     }
     int64_t id;
     if (!id_parse(json->text, &id)) {
-        error_add(c->error, pointer, "bad_id", "%s: \"%.*s\" is not an id", "Поле «%s»: «%.*s» не идентификатор", field_label(c, f),
-                  STR_ARG(json->text));
+        error_add(c->error, pointer, "bad_id", "%s: \"%.*s\" is not an id",
+                  "Поле «%s»: «%.*s» не идентификатор", field_label(c, f), STR_ARG(json->text));
         return false;
     }
     *out = value_of(VALUE_ID, id);
@@ -180,14 +184,16 @@ static bool unknown_option(struct context *c, const struct field *f, const char 
     suggest_start(&s, value);
     for (size_t i = 0; i < f->option_count; i++)
         suggest_try(&s, str_of(f->options[i].value));
-    struct error_entry *entry = error_add(c->error, pointer, "unknown_option", "%s has no option \"%.*s\"",
-                                          "У поля «%s» нет значения «%.*s»", field_label(c, f), STR_ARG(value));
+    struct error_entry *entry =
+        error_add(c->error, pointer, "unknown_option", "%s has no option \"%.*s\"",
+                  "У поля «%s» нет значения «%.*s»", field_label(c, f), STR_ARG(value));
     entry->suggestion = s.best.p ? arena_dup(c->arena, s.best) : NULL;
     return false;
 }
 
 /* refs and options: kept as a sorted (refs) or declared-order (options) JSON array without repetitions. */
-static bool read_set(struct context *c, const struct field *f, const char *pointer, const struct json_value *json, struct value *out)
+static bool read_set(struct context *c, const struct field *f, const char *pointer,
+                     const struct json_value *json, struct value *out)
 {
     if (json->type != JSON_ARRAY) return wrong_type(c, f, pointer, "an array", "массив");
     struct str *items = arena_array(c->arena, json->count + 1, sizeof *items);
@@ -201,7 +207,8 @@ static bool read_set(struct context *c, const struct field *f, const char *point
             if (v.type == VALUE_ID) id_format(v.i, text);
             items[n] = v.type == VALUE_ID ? str_of(arena_dup(c->arena, str_of(text))) : v.s;
         } else {
-            if (i->type != JSON_STRING) return wrong_type(c, f, pointer, "an array of strings", "массив строк");
+            if (i->type != JSON_STRING)
+                return wrong_type(c, f, pointer, "an array of strings", "массив строк");
             if (option_index(f, i->text) == f->option_count) return unknown_option(c, f, pointer, i->text);
             items[n] = i->text;
         }
@@ -229,7 +236,8 @@ static bool read_set(struct context *c, const struct field *f, const char *point
     return ok ? true : error_no_memory(c->error);
 }
 
-/* A reference to a record of any entity: which one is found by looking for the id, since ids are unique over all. */
+/* A reference to a record of any entity: which one is found by looking for the id, since ids are unique over
+ * all. */
 static bool find_any(struct context *c, int64_t id, const char **entity)
 {
     *entity = NULL;
@@ -250,20 +258,21 @@ static bool find_any(struct context *c, int64_t id, const char **entity)
     return true;
 }
 
-static bool read_any(struct context *c, const struct field *f, const char *pointer, const struct json_value *json, struct value *out,
-                     const char **any_entity)
+static bool read_any(struct context *c, const struct field *f, const char *pointer,
+                     const struct json_value *json, struct value *out, const char **any_entity)
 {
     if (!read_reference(c, f, pointer, json, out)) return false;
     const char *found;
     if (!find_any(c, out->i, &found)) return false;
     if (any_entity) *any_entity = found;
     if (found) return true;
-    error_add(c->error, pointer, "no_such_record", "%s: there is no record with this id", "Поле «%s»: нет записи с таким идентификатором",
-              field_label(c, f));
+    error_add(c->error, pointer, "no_such_record", "%s: there is no record with this id",
+              "Поле «%s»: нет записи с таким идентификатором", field_label(c, f));
     return false;
 }
 
-static bool read_text(struct context *c, const struct field *f, const char *pointer, const struct json_value *json, struct value *out)
+static bool read_text(struct context *c, const struct field *f, const char *pointer,
+                      const struct json_value *json, struct value *out)
 {
     if (f->localized && json->type == JSON_OBJECT) return read_localized(c, f, pointer, json, out);
     if (json->type != JSON_STRING) return wrong_type(c, f, pointer, "a string", "строка");
@@ -273,42 +282,55 @@ static bool read_text(struct context *c, const struct field *f, const char *poin
     return true;
 }
 
-static bool read_instant(struct context *c, const struct field *f, const char *pointer, const struct json_value *json, struct value *out)
+static bool read_instant(struct context *c, const struct field *f, const char *pointer,
+                         const struct json_value *json, struct value *out)
 {
     int64_t v;
     bool date = field_value_type(f) == VALUE_DATE;
-    if (json->type == JSON_STRING && (date ? calendar_parse_date(json->text, &v) : calendar_parse_datetime(json->text, &v))) {
+    if (json->type == JSON_STRING &&
+        (date ? calendar_parse_date(json->text, &v) : calendar_parse_datetime(json->text, &v))) {
         *out = value_of(date ? VALUE_DATE : VALUE_DATETIME, v);
         return true;
     }
     if (date) return wrong_type(c, f, pointer, "a date such as \"2026-11-23\"", "дата, например 2026-11-23");
-    return wrong_type(c, f, pointer, "a time such as \"2026-11-23T09:30:00Z\"", "время, например 2026-11-23T09:30:00Z");
+    return wrong_type(c, f, pointer, "a time such as \"2026-11-23T09:30:00Z\"",
+                      "время, например 2026-11-23T09:30:00Z");
 }
 
-bool record_value_json(struct context *c, const struct field *f, const struct json_value *json, const char *pointer, struct value *out,
-                       const char **any_entity)
+bool record_value_json(struct context *c, const struct field *f, const struct json_value *json,
+                       const char *pointer, struct value *out, const char **any_entity)
 {
     *out = value_null();
     if (json->type == JSON_NULL) return true;
     switch (f->type) {
-    case FIELD_TEXT: case FIELD_LONGTEXT: case FIELD_EMAIL: case FIELD_PHONE: case FIELD_URL: case FIELD_OPTION:
-        return read_text(c, f, pointer, json, out);
-    case FIELD_INTEGER: case FIELD_DECIMAL: case FIELD_MONEY: case FIELD_PERCENT:
-        return read_number(c, f, pointer, json, out);
+    case FIELD_TEXT:
+    case FIELD_LONGTEXT:
+    case FIELD_EMAIL:
+    case FIELD_PHONE:
+    case FIELD_URL:
+    case FIELD_OPTION: return read_text(c, f, pointer, json, out);
+    case FIELD_INTEGER:
+    case FIELD_DECIMAL:
+    case FIELD_MONEY:
+    case FIELD_PERCENT: return read_number(c, f, pointer, json, out);
     case FIELD_BOOLEAN:
-        if (json->type != JSON_TRUE && json->type != JSON_FALSE) return wrong_type(c, f, pointer, "true or false", "true или false");
+        if (json->type != JSON_TRUE && json->type != JSON_FALSE)
+            return wrong_type(c, f, pointer, "true or false", "true или false");
         *out = value_of(VALUE_BOOL, json->type == JSON_TRUE);
         return true;
-    case FIELD_DATE: case FIELD_DATETIME:
-        return read_instant(c, f, pointer, json, out);
-    case FIELD_OPTIONS: case FIELD_REFS:
-        return read_set(c, f, pointer, json, out);
-    case FIELD_REF: case FIELD_STAGE: case FIELD_FILE:
-        return f->any ? read_any(c, f, pointer, json, out, any_entity) : read_reference(c, f, pointer, json, out);
-    case FIELD_JSON:
-        return read_json(c, json, out);
-    case FIELD_FORMULA: case FIELD_COMPUTED: case FIELD_TYPE_COUNT:
-        break;
+    case FIELD_DATE:
+    case FIELD_DATETIME: return read_instant(c, f, pointer, json, out);
+    case FIELD_OPTIONS:
+    case FIELD_REFS: return read_set(c, f, pointer, json, out);
+    case FIELD_REF:
+    case FIELD_STAGE:
+    case FIELD_FILE:
+        return f->any ? read_any(c, f, pointer, json, out, any_entity)
+                      : read_reference(c, f, pointer, json, out);
+    case FIELD_JSON: return read_json(c, json, out);
+    case FIELD_FORMULA:
+    case FIELD_COMPUTED:
+    case FIELD_TYPE_COUNT: break;
     }
     return wrong_type(c, f, pointer, "left out: it is calculated", "нет: оно вычисляется");
 }
@@ -319,10 +341,12 @@ static void unknown_field(struct context *c, const struct entity *e, struct str 
     struct suggest s;
     suggest_start(&s, name);
     for (size_t i = 0; i < e->field_count; i++)
-        if (!e->fields[i]->hidden && (c->trusted || scope.see_field(scope.ctx, e, e->fields[i]))) suggest_try(&s, str_of(e->fields[i]->name));
+        if (!e->fields[i]->hidden && (c->trusted || scope.see_field(scope.ctx, e, e->fields[i])))
+            suggest_try(&s, str_of(e->fields[i]->name));
     const char *pointer = arena_printf(c->arena, "/%.*s", STR_ARG(name));
-    struct error_entry *entry = error_add(c->error, pointer ? pointer : "/", "unknown_field", "%s has no field \"%.*s\"",
-                                          "У записи «%s» нет поля «%.*s»", e->label.text[c->error->lang], STR_ARG(name));
+    struct error_entry *entry =
+        error_add(c->error, pointer ? pointer : "/", "unknown_field", "%s has no field \"%.*s\"",
+                  "У записи «%s» нет поля «%.*s»", e->label.text[c->error->lang], STR_ARG(name));
     entry->suggestion = s.best.p ? arena_dup(c->arena, s.best) : NULL;
 }
 
@@ -331,16 +355,18 @@ static bool field_exists_for(struct context *c, const struct entity *e, const st
 {
     if (f->hidden) return false;
     if (c->trusted) return true;
-    return access_field(c->who, e, f, ACTION_READ) != ACCESS_NEVER || access_field(c->who, e, f, ACTION_UPDATE) != ACCESS_NEVER ||
+    return access_field(c->who, e, f, ACTION_READ) != ACCESS_NEVER ||
+           access_field(c->who, e, f, ACTION_UPDATE) != ACCESS_NEVER ||
            access_field(c->who, e, f, ACTION_CREATE) != ACCESS_NEVER;
 }
 
-bool record_read_json(struct context *c, const struct entity *e, const struct json_value *body, struct value *values,
-                      const char **any_entity, bool *touched)
+bool record_read_json(struct context *c, const struct entity *e, const struct json_value *body,
+                      struct value *values, const char **any_entity, bool *touched)
 {
     struct error *err = c->error;
     if (!body || body->type != JSON_OBJECT)
-        return error_set(err, ERROR_BAD_REQUEST, "the body must be a JSON object with fields", "тело запроса должно быть объектом JSON с полями");
+        return error_set(err, ERROR_BAD_REQUEST, "the body must be a JSON object with fields",
+                         "тело запроса должно быть объектом JSON с полями");
     bool unknown = false, wrong = false;
     for (const struct json_value *m = body->first; m; m = m->next) {
         const struct field *f = entity_field(e, m->key);
@@ -352,14 +378,19 @@ bool record_read_json(struct context *c, const struct entity *e, const struct js
         const char *pointer = field_pointer(c, f);
         /* Whether it may be written at all is asked later; only its shape here. */
         if ((f->type == FIELD_FORMULA || f->type == FIELD_COMPUTED) && (touched[f->index] = true)) continue;
-        if (!record_value_json(c, f, m, pointer, &values[f->index], any_entity ? &any_entity[f->index] : NULL)) {
+        if (!record_value_json(c, f, m, pointer, &values[f->index],
+                               any_entity ? &any_entity[f->index] : NULL)) {
             if (err->kind != ERROR_NONE) return false;
             wrong = true;
         }
         touched[f->index] = true;
     }
-    if (unknown) return error_set(err, ERROR_UNKNOWN_FIELD, "the body names a field that does not exist", "в теле запроса есть неизвестное поле");
-    if (wrong) return error_set(err, ERROR_VALIDATION_FAILED, "some fields have values that they cannot take", "некоторые поля заполнены неверно");
+    if (unknown)
+        return error_set(err, ERROR_UNKNOWN_FIELD, "the body names a field that does not exist",
+                         "в теле запроса есть неизвестное поле");
+    if (wrong)
+        return error_set(err, ERROR_VALIDATION_FAILED, "some fields have values that they cannot take",
+                         "некоторые поля заполнены неверно");
     return true;
 }
 
@@ -375,8 +406,10 @@ void record_write_value(struct buf *b, const struct field *f, struct value v, en
     case VALUE_ID: json_id(b, v.i); break;
     case VALUE_SET: json_raw(b, v.s); break;
     case VALUE_TEXT:
-        if (f->type == FIELD_JSON || (f->localized && v.s.n && v.s.p[0] == '{')) json_raw(b, v.s);
-        else json_str(b, v.s);
+        if (f->type == FIELD_JSON || (f->localized && v.s.n && v.s.p[0] == '{'))
+            json_raw(b, v.s);
+        else
+            json_str(b, v.s);
         break;
     }
 }

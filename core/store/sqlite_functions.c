@@ -1,11 +1,14 @@
-/* sqlite_functions.c: what SQL may call: the one order of text, folded searches, exact decimals, localized texts. Each
- * has its twin in the direct evaluation of filters, and both stand on the same functions of base/. */
+/* sqlite_functions.c: what SQL may call: the one order of text, folded searches, exact decimals, localized
+ * texts. Each has its twin in the direct evaluation of filters, and both stand on the same functions of
+ * base/. */
 #include "store/engine.h"
 
+#include "base/calendar.h"
 #include "base/decimal.h"
 #include "base/id.h"
 #include "base/json_parse.h"
 #include "base/text.h"
+#include "base/timezone.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -30,8 +33,7 @@ static void fn_fold(sqlite3_context *c, int n, sqlite3_value **v)
 {
     (void)n;
     struct str s = text_of(v[0]);
-    if (!s.p)
-        return;
+    if (!s.p) return;
     struct buf b;
     buf_init(&b, FOLDED_MAX);
     text_fold(&b, s);
@@ -70,14 +72,14 @@ static void fn_ends(sqlite3_context *c, int n, sqlite3_value **v)
     test(c, v, text_ends);
 }
 
-/* label('{"en":"New","ru":"Новая"}', 'ru'): the text in that language, else in any; a plain text is itself. */
+/* label('{"en":"New","ru":"Новая"}', 'ru'): the text in that language, else in any; a plain text is itself.
+ */
 static struct str label_in(struct arena *arena, struct str text, struct str lang)
 {
     struct error e;
     error_init(&e, arena, LANG_EN);
     const struct json_value *json = json_parse(arena, text, &e);
-    if (!json || json->type != JSON_OBJECT)
-        return text;
+    if (!json || json->type != JSON_OBJECT) return text;
     const struct json_value *found = json_member(json, lang);
     for (const struct json_value *m = json->first; m && !(found && found->type == JSON_STRING); m = m->next)
         found = m;
@@ -89,10 +91,8 @@ static void fn_label(sqlite3_context *c, int n, sqlite3_value **v)
     (void)n;
     struct db *d = sqlite3_user_data(c);
     struct str text = text_of(v[0]);
-    if (!text.p)
-        return;
-    if (text.n > 0 && text.p[0] == '{')
-        text = label_in(&d->scratch, text, text_of(v[1]));
+    if (!text.p) return;
+    if (text.n > 0 && text.p[0] == '{') text = label_in(&d->scratch, text, text_of(v[1]));
     sqlite3_result_text64(c, text.p, text.n, SQLITE_TRANSIENT, SQLITE_UTF8);
     arena_reset(&d->scratch);
 }
@@ -102,20 +102,45 @@ static void fn_id_text(sqlite3_context *c, int n, sqlite3_value **v)
     (void)n;
     int64_t id = sqlite3_value_int64(v[0]);
     char text[ID_TEXT + 1];
-    if (sqlite3_value_type(v[0]) == SQLITE_NULL || id <= 0)
-        return;
+    if (sqlite3_value_type(v[0]) == SQLITE_NULL || id <= 0) return;
     id_format(id, text);
     sqlite3_result_text(c, text, ID_TEXT, SQLITE_TRANSIENT);
 }
 
+static void fn_id_parse(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    (void)n;
+    struct str text = text_of(v[0]);
+    int64_t id;
+    if (text.p && id_parse(text, &id)) sqlite3_result_int64(c, id);
+}
+
+/* ---- calendar ---- */
+
+static void fn_local_day(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    (void)n;
+    if (sqlite3_value_type(v[0]) == SQLITE_NULL) return;
+    struct str zone = text_of(v[1]);
+    sqlite3_result_int64(c, timezone_day(zone.p ? timezone_find(zone) : NULL, sqlite3_value_int64(v[0])));
+}
+
+static void fn_period_start(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    (void)n;
+    struct str unit = text_of(v[1]);
+    if (sqlite3_value_type(v[0]) == SQLITE_NULL || unit.n != 1) return;
+    sqlite3_result_int64(c, calendar_start(sqlite3_value_int64(v[0]), unit.p[0]));
+}
+
 /* ---- decimals ---- */
 
-/* A missing value makes the result missing; scales are literals of ours, so a bad one is a bug and gives NULL too. */
+/* A missing value makes the result missing; scales are literals of ours, so a bad one is a bug and gives NULL
+ * too. */
 static bool integers(int n, sqlite3_value **v, int64_t *out)
 {
     for (int i = 0; i < n; i++) {
-        if (sqlite3_value_type(v[i]) != SQLITE_INTEGER)
-            return false;
+        if (sqlite3_value_type(v[i]) != SQLITE_INTEGER) return false;
         out[i] = sqlite3_value_int64(v[i]);
     }
     return true;
@@ -163,8 +188,7 @@ static void fn_round(sqlite3_context *c, int n, sqlite3_value **v)
 {
     (void)n;
     int64_t a[4], r;
-    if (!integers(4, v, a) || !scale_ok(a[1]) || !scale_ok(a[2]) || !scale_ok(a[3]))
-        return;
+    if (!integers(4, v, a) || !scale_ok(a[1]) || !scale_ok(a[2]) || !scale_ok(a[3])) return;
     int coarse = a[2] < a[1] ? (int)a[2] : (int)a[1]; /* more digits than there are change nothing */
     if (decimal_rescale(a[0], (int)a[1], coarse, &r) && decimal_rescale(r, coarse, (int)a[3], &r))
         sqlite3_result_int64(c, r);
@@ -190,18 +214,15 @@ static void sum_step(sqlite3_context *c, int n, sqlite3_value **v)
 {
     (void)n;
     struct sum *s = sqlite3_aggregate_context(c, sizeof *s);
-    if (!s || sqlite3_value_type(v[0]) == SQLITE_NULL)
-        return;
+    if (!s || sqlite3_value_type(v[0]) == SQLITE_NULL) return;
     s->some = true;
-    if (__builtin_add_overflow(s->total, sqlite3_value_int64(v[0]), &s->total))
-        s->overflow = true;
+    if (__builtin_add_overflow(s->total, sqlite3_value_int64(v[0]), &s->total)) s->overflow = true;
 }
 
 static void sum_final(sqlite3_context *c)
 {
     const struct sum *s = sqlite3_aggregate_context(c, 0);
-    if (!s || !s->some)
-        return;
+    if (!s || !s->some) return;
     if (s->overflow)
         sqlite3_result_error(c, "integer overflow", -1);
     else
@@ -215,10 +236,14 @@ static const struct {
     int arguments;
     void (*call)(sqlite3_context *, int, sqlite3_value **);
 } functions[] = {
-    {"fold", 1, fn_fold},       {"contains_fold", 2, fn_contains}, {"starts_fold", 2, fn_starts},
-    {"ends_fold", 2, fn_ends},  {"label", 2, fn_label},            {"id_text", 1, fn_id_text},
-    {"dec_add", 5, fn_add},     {"dec_sub", 5, fn_sub},            {"dec_mul", 5, fn_mul},
-    {"dec_div", 5, fn_div},     {"dec_round", 4, fn_round},        {"dec_scale", 3, fn_scale},
+    {"fold", 1, fn_fold},           {"contains_fold", 2, fn_contains},
+    {"starts_fold", 2, fn_starts},  {"ends_fold", 2, fn_ends},
+    {"label", 2, fn_label},         {"id_text", 1, fn_id_text},
+    {"dec_add", 5, fn_add},         {"dec_sub", 5, fn_sub},
+    {"dec_mul", 5, fn_mul},         {"id_parse", 1, fn_id_parse},
+    {"local_day", 2, fn_local_day}, {"period_start", 2, fn_period_start},
+    {"dec_div", 5, fn_div},         {"dec_round", 4, fn_round},
+    {"dec_scale", 3, fn_scale},
 };
 
 bool engine_functions(struct db *d)
