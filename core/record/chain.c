@@ -221,7 +221,7 @@ bool chain_start(struct context *c, struct record *r, struct str chain)
         return true;
     struct chain_row *rows = arena_array(c->arena, STEPS_MAX, sizeof *rows);
     size_t n;
-    bool started;
+    bool started = false;
     if (!rows) return error_no_memory(c->error);
     if (!already_started(c, r, chain, &started)) return false;
     if (started) return true;

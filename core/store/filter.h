@@ -51,16 +51,15 @@ struct filter_scope {
  * there). `params`: values for $1…$n (scripts), may be NULL/0. A reference to a setting takes a
  * code or an id (given as text; ids of settings are looked up when bound, in SQL). @role.<code> is
  * a boolean macro. */
-const struct filter *filter_parse(struct arena *arena, const struct catalog *c,
-                                  const struct entity *entity, struct str text, const char *pointer,
-                                  const struct value *params, size_t param_count,
-                                  const struct filter_scope *scope, struct error *e);
+const struct filter *filter_parse(struct arena *arena, const struct catalog *c, const struct entity *entity,
+                                  struct str text, const char *pointer, const struct value *params,
+                                  size_t param_count, const struct filter_scope *scope, struct error *e);
 
 /* A formula: value expression with + - * /, coalesce, round, days, if. `type` is the declared type
  * of the result: the value is rounded to its scale. */
 const struct filter *filter_parse_formula(struct arena *arena, const struct catalog *c,
-                                          const struct entity *entity, struct str text,
-                                          enum field_type type, int scale, struct error *e);
+                                          const struct entity *entity, struct str text, enum field_type type,
+                                          int scale, struct error *e);
 
 /* A literal or macro (with + - duration) that stands for a value of `field`: defaults. */
 bool filter_parse_value(const struct field *field, struct str text, const struct filter_env *env,
@@ -81,6 +80,8 @@ enum bind_kind {
     BIND_MY_REPORTS,
     BIND_MY_ROLES,
     BIND_DAY_START,
+    BIND_DATE_START,  /* value: a day; the instant at which it starts for the user */
+    BIND_INSTANT_DAY, /* value: an instant; its day for the user */
     BIND_LANG,
     BIND_ROLE
 };
@@ -91,6 +92,7 @@ struct bind {
     char unit;          /* BIND_DAY_START (@today, @week_start, …): 'd','w','m','q','y' */
     bool as_datetime;   /* BIND_DAY_START: the instant at which that day starts for the user, in ms;
                            else the day */
+    bool id_text;       /* an id is bound in its text form (elements of JSON sets) */
     int64_t add_ms, add_days, add_months; /* macro + duration */
 };
 
@@ -112,8 +114,8 @@ void sql_printf(struct sql *q, const char *format, ...) __attribute__((format(pr
 void sql_bind(struct sql *q, struct bind b); /* adds "?" and the bind */
 void sql_bind_value(struct sql *q, struct value v);
 /* Binds all, resolving macros against env. Values computed here live in `arena`. */
-bool sql_bind_all(struct stmt *s, int first, const struct bind *binds, size_t n,
-                  const struct filter_env *env, struct arena *arena);
+bool sql_bind_all(struct stmt *s, int first, const struct bind *binds, size_t n, const struct filter_env *env,
+                  struct arena *arena);
 
 /* The SQL expression of field `f` of a row of table alias `alias` (formula expanded, localized text
  * in the reader's language, refs as a JSON array subquery), under `scope` (may be NULL). */
@@ -121,11 +123,9 @@ bool field_sql(struct sql *q, const struct entity *entity, const struct field *f
                const struct filter_scope *scope);
 
 /* A condition (0/1, never NULL at top level where it matters: usable after WHERE and after NOT). */
-bool filter_sql(struct sql *q, const struct filter *f, const char *alias,
-                const struct filter_scope *scope);
+bool filter_sql(struct sql *q, const struct filter *f, const char *alias, const struct filter_scope *scope);
 /* A value, for formulas. */
-bool formula_sql(struct sql *q, const struct filter *f, const char *alias,
-                 const struct filter_scope *scope);
+bool formula_sql(struct sql *q, const struct filter *f, const char *alias, const struct filter_scope *scope);
 
 /* ---- direct evaluation ---- */
 
@@ -137,10 +137,9 @@ struct filter_record {
                 struct error *e);
 };
 
-bool filter_eval(const struct filter *f, const struct filter_record *r,
-                 const struct filter_env *env, struct arena *arena, bool *result, struct error *e);
-bool formula_eval(const struct filter *f, const struct filter_record *r,
-                  const struct filter_env *env, struct arena *arena, struct value *result,
-                  struct error *e);
+bool filter_eval(const struct filter *f, const struct filter_record *r, const struct filter_env *env,
+                 struct arena *arena, bool *result, struct error *e);
+bool formula_eval(const struct filter *f, const struct filter_record *r, const struct filter_env *env,
+                  struct arena *arena, struct value *result, struct error *e);
 
 #endif

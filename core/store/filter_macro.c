@@ -1,0 +1,140 @@
+/* filter_macro.c: what macros and durations mean at the moment of asking, for both back ends. */
+#include "base/calendar.h"
+#include "base/id.h"
+#include "store/filter_tree.h"
+
+const char *const macro_names[] = {
+    "me",    "my.company", "my.directions", "my.groups",     "my.reports", "my.roles", "now",
+    "today", "week_start", "month_start",   "quarter_start", "year_start", NULL};
+
+bool macro_find(struct str name, struct bind *b, enum value_type *type, bool *set)
+{
+    static const struct {
+        const char *name;
+        enum bind_kind kind;
+        char unit;
+        enum value_type type;
+        bool set;
+    } macros[] = {
+        {"me", BIND_ME, 0, VALUE_ID, false},
+        {"my.company", BIND_MY_COMPANY, 0, VALUE_ID, false},
+        {"my.directions", BIND_MY_DIRECTIONS, 0, VALUE_SET, true},
+        {"my.groups", BIND_MY_GROUPS, 0, VALUE_SET, true},
+        {"my.reports", BIND_MY_REPORTS, 0, VALUE_SET, true},
+        {"my.roles", BIND_MY_ROLES, 0, VALUE_SET, true},
+        {"now", BIND_NOW, 0, VALUE_DATETIME, false},
+        {"today", BIND_DAY_START, 'd', VALUE_DATE, false},
+        {"week_start", BIND_DAY_START, 'w', VALUE_DATE, false},
+        {"month_start", BIND_DAY_START, 'm', VALUE_DATE, false},
+        {"quarter_start", BIND_DAY_START, 'q', VALUE_DATE, false},
+        {"year_start", BIND_DAY_START, 'y', VALUE_DATE, false},
+    };
+    for (size_t i = 0; i < sizeof macros / sizeof *macros; i++) {
+        if (!str_is(name, macros[i].name)) continue;
+        *b = (struct bind){.kind = macros[i].kind, .unit = macros[i].unit};
+        *type = macros[i].type;
+        *set = macros[i].set;
+        return true;
+    }
+    return false;
+}
+
+bool duration_add(struct str text, bool minus, struct bind *b)
+{
+    int64_t n = 0;
+    size_t i = 0;
+    for (; i < text.n && text.p[i] >= '0' && text.p[i] <= '9'; i++) {
+        n = n * 10 + (text.p[i] - '0');
+        if (n > 1000000) return false;
+    }
+    struct str unit = {text.p + i, text.n - i};
+    if (i == 0) return false;
+    if (minus) n = -n;
+    if (str_is(unit, "m"))
+        b->add_ms += n * 60000;
+    else if (str_is(unit, "h"))
+        b->add_ms += n * 3600000;
+    else if (str_is(unit, "d"))
+        b->add_days += n;
+    else if (str_is(unit, "w"))
+        b->add_days += n * 7;
+    else if (str_is(unit, "mo"))
+        b->add_months += n;
+    else if (str_is(unit, "y"))
+        b->add_months += n * 12;
+    else
+        return false;
+    return true;
+}
+
+static int64_t add_to_day(int64_t day, const struct bind *b)
+{
+    if (b->add_months) day = calendar_add_months(day, b->add_months);
+    return day + b->add_days;
+}
+
+/* Days and months move the local day and keep the time of day in UTC. */
+static int64_t add_to_instant(int64_t ms, const struct bind *b)
+{
+    int64_t day = ms >= 0 ? ms / DAY_MS : (ms - DAY_MS + 1) / DAY_MS;
+    return add_to_day(day, b) * DAY_MS + (ms - day * DAY_MS) + b->add_ms;
+}
+
+static struct value day_value(const struct bind *b, const struct filter_env *env, int64_t day)
+{
+    day = add_to_day(day, b);
+    if (!b->as_datetime) return value_of(VALUE_DATE, day);
+    return value_of(VALUE_DATETIME, timezone_day_start(env->zone, day) + b->add_ms);
+}
+
+static struct value set_value(struct str json)
+{
+    return (struct value){.type = VALUE_SET, .s = json.n ? json : STR("[]")};
+}
+
+static bool has_role(struct str roles, struct str code, struct arena *arena)
+{
+    char *quoted = arena_printf(arena, "\"%.*s\"", STR_ARG(code));
+    return quoted && roles.n && memmem(roles.p, roles.n, quoted, strlen(quoted));
+}
+
+static bool id_text_value(struct arena *arena, struct value *v)
+{
+    char text[ID_TEXT + 1];
+    if (v->type != VALUE_ID) return true;
+    id_format(v->i, text);
+    *v = value_text(arena_str(arena, str_of(text)));
+    return v->s.p != NULL;
+}
+
+bool bind_resolve(const struct bind *b, const struct filter_env *env, struct arena *arena, struct value *out)
+{
+    *out = value_null();
+    switch (b->kind) {
+    case BIND_VALUE: *out = b->value; break;
+    case BIND_NOW:
+        *out = b->as_datetime ? value_of(VALUE_DATETIME, add_to_instant(env->now, b))
+                              : value_of(VALUE_DATE, add_to_day(timezone_day(env->zone, env->now), b));
+        break;
+    case BIND_ME:
+        if (env->me) *out = value_of(VALUE_ID, env->me);
+        break;
+    case BIND_MY_COMPANY:
+        if (env->my_company) *out = value_of(VALUE_ID, env->my_company);
+        break;
+    case BIND_MY_DIRECTIONS: *out = set_value(env->my_directions); break;
+    case BIND_MY_GROUPS: *out = set_value(env->my_groups); break;
+    case BIND_MY_REPORTS: *out = set_value(env->my_reports); break;
+    case BIND_MY_ROLES: *out = set_value(env->my_roles); break;
+    case BIND_DAY_START:
+        *out = day_value(b, env, calendar_start(timezone_day(env->zone, env->now), b->unit));
+        break;
+    case BIND_DATE_START:
+        *out = value_of(VALUE_DATETIME, timezone_day_start(env->zone, add_to_day(b->value.i, b)));
+        break;
+    case BIND_INSTANT_DAY: *out = value_of(VALUE_DATE, timezone_day(env->zone, b->value.i)); break;
+    case BIND_LANG: *out = value_text(str_of(lang_code(env->lang))); break;
+    case BIND_ROLE: *out = value_of(VALUE_BOOL, has_role(env->my_roles, b->value.s, arena)); break;
+    }
+    return !b->id_text || id_text_value(arena, out);
+}

@@ -1,0 +1,378 @@
+/* filter_sql.c: a checked tree as SQL. A comparison with a missing value is NULL, which WHERE, AND and OR
+ * treat like false; where it is negated, "IS NOT 1" makes it true, as the language says. So the positive case
+ * stays plain enough for an index. */
+#include "base/decimal.h"
+#include "base/id.h"
+#include "store/filter_tree.h"
+
+static bool node_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                     const struct filter_scope *scope);
+static bool value_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                      const struct filter_scope *scope);
+
+static bool fine(const struct sql *q)
+{
+    return !q->failed && !q->text.failed;
+}
+
+/* ---- fields and paths ---- */
+
+bool field_sql(struct sql *q, const struct entity *entity, const struct field *f, const char *alias,
+               const struct filter_scope *scope)
+{
+    if (scope && scope->field_sql && scope->field_sql(scope->ctx, entity, f, alias, q)) return fine(q);
+    if (f->type == FIELD_FORMULA) return formula_sql(q, f->formula, alias, scope);
+    if (f->type == FIELD_REFS) {
+        sql_printf(
+            q,
+            "(SELECT json_group_array(%s) FROM (SELECT target FROM %s WHERE owner = %s.id ORDER BY target))",
+            f->to->setting ? "target" : "id_text(target)", f->link_table, alias);
+    } else if (f->localized) {
+        sql_printf(q, "label(%s.%s, ", alias, f->column);
+        sql_bind(q, (struct bind){.kind = BIND_LANG});
+        sql_add(q, ")");
+    } else if (f->index == SYSTEM_ID) {
+        sql_printf(q, "%s.id", alias);
+    } else if (f->column) {
+        sql_printf(q, "%s.%s", alias, f->column);
+    } else {
+        sql_add(q, "NULL");
+    }
+    return fine(q);
+}
+
+/* (SELECT <rest> FROM target WHERE key = <this field> [AND readable]) — nested for each step of the path. */
+static bool path_sql(struct sql *q, const struct filter *f, const struct entity *e, const struct path *path,
+                     size_t i, const char *alias, const struct filter_scope *scope)
+{
+    const struct field *field = path->fields[i];
+    if (i + 1 == path->n) return field_sql(q, e, field, alias, scope);
+    const struct entity *to = field->type == FIELD_STAGE ? f->catalog->stage : field->to;
+    char *inner = arena_printf(q->arena, "p%d", q->next_alias++);
+    if (!inner) return false;
+    sql_add(q, "(SELECT ");
+    if (!path_sql(q, f, to, path, i + 1, inner, scope)) return false;
+    sql_printf(q, " FROM %s AS %s WHERE %s.%s = ", to->table, inner, inner,
+               to->setting ? to->code->column : "id");
+    if (!field_sql(q, e, field, alias, scope)) return false;
+    if (scope && scope->row_sql) {
+        sql_add(q, " AND ");
+        if (!scope->row_sql(scope->ctx, to, inner, q)) return false;
+    }
+    sql_add(q, ")");
+    return fine(q);
+}
+
+static bool lhs(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                const struct filter_scope *scope)
+{
+    return path_sql(q, f, f->entity, &n->path, 0, alias, scope);
+}
+
+static void operand_sql(struct sql *q, const struct operand *o)
+{
+    if (!o->setting) {
+        sql_bind(q, o->bind);
+        return;
+    }
+    /* The text may be the id of a setting: take that record's code, else the text. */
+    int64_t id = 0;
+    bool is_id = id_parse(o->bind.value.s, &id);
+    sql_printf(q, "coalesce((SELECT %s FROM %s WHERE id = ", o->setting->code->column, o->setting->table);
+    sql_bind_value(q, is_id ? value_of(VALUE_ID, id) : value_null());
+    sql_add(q, "), ");
+    sql_bind(q, o->bind);
+    sql_add(q, ")");
+}
+
+/* ---- sets: options and refs ---- */
+
+static void as_element(struct operand *o)
+{
+    o->bind.id_text = true;
+}
+
+/* One element of a set. The link table has an index; a masked or distant set goes through its JSON. */
+static bool contains_sql(struct sql *q, const struct filter *f, const struct node *n, const struct operand *o,
+                         const char *alias, const struct filter_scope *scope)
+{
+    const struct field *field = path_last(&n->path);
+    if (n->path.n == 1 && field->type == FIELD_REFS && !scope) {
+        sql_printf(q,
+                   "EXISTS (SELECT 1 FROM %s AS l WHERE l.owner = %s.id AND l.target = ", field->link_table,
+                   alias);
+        operand_sql(q, o);
+        sql_add(q, ")");
+        return fine(q);
+    }
+    struct operand element = *o;
+    as_element(&element);
+    sql_add(q, "EXISTS (SELECT 1 FROM json_each(");
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, ") AS j WHERE j.value = ");
+    operand_sql(q, &element);
+    sql_add(q, ")");
+    return fine(q);
+}
+
+/* ---- tests ---- */
+
+static const char *op_text(enum node_op op)
+{
+    switch (op) {
+    case OP_LT: return " < ";
+    case OP_LE: return " <= ";
+    case OP_GT: return " > ";
+    case OP_GE: return " >= ";
+    default: return " = ";
+    }
+}
+
+/* The scale of a column may differ from the literal's: compare at the larger one. A literal at a larger scale
+ * than the column's is compared with the column multiplied, so that no digit is lost; otherwise the literal
+ * is brought to the column's scale. */
+static bool number_compare(struct sql *q, const struct filter *f, const struct node *n,
+                           const struct operand *o, enum node_op op, const char *alias,
+                           const struct filter_scope *scope)
+{
+    int scale = path_last(&n->path)->scale;
+    struct value v = o->bind.value;
+    if (v.scale <= scale) {
+        struct bind b = o->bind;
+        if (!decimal_rescale(v.i, v.scale, scale, &b.value.i)) b.value.i = v.i > 0 ? INT64_MAX : -INT64_MAX;
+        b.value.scale = scale;
+        if (!lhs(q, f, n, alias, scope)) return false;
+        sql_add(q, op_text(op));
+        sql_bind(q, b);
+        return fine(q);
+    }
+    /* 10.001 against cents: x < 10.001 ⇔ x <= 10.00 ⇔ floor; equality never holds. */
+    int64_t power = 1, floor;
+    for (int i = scale; i < v.scale; i++)
+        power *= 10;
+    floor = v.i >= 0 ? v.i / power : -((-v.i + power - 1) / power);
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, op == OP_EQ ? " IS NULL AND 1 = 0 AND 0 = " : op == OP_LT || op == OP_LE ? " <= " : " > ");
+    sql_bind_value(q, value_number(floor, scale));
+    return fine(q);
+}
+
+static bool whole_day(struct sql *q, const struct filter *f, const struct node *n, const struct operand *o,
+                      const char *alias, const struct filter_scope *scope)
+{
+    struct bind next = o->bind;
+    next.add_days++;
+    sql_add(q, "(");
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, " >= ");
+    sql_bind(q, o->bind);
+    sql_add(q, " AND ");
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, " < ");
+    sql_bind(q, next);
+    sql_add(q, ")");
+    return fine(q);
+}
+
+static bool compare_sql(struct sql *q, const struct filter *f, const struct node *n, const struct operand *o,
+                        enum node_op op, const char *alias, const struct filter_scope *scope)
+{
+    enum value_type type = field_value_type(path_last(&n->path));
+    if (o->null) {
+        sql_add(q, "0");
+        return fine(q);
+    }
+    if (type == VALUE_SET) return contains_sql(q, f, n, o, alias, scope);
+    if (type == VALUE_NUMBER && o->bind.kind == BIND_VALUE)
+        return number_compare(q, f, n, o, op, alias, scope);
+    if (o->whole_day && op == OP_EQ) return whole_day(q, f, n, o, alias, scope);
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, op_text(op));
+    operand_sql(q, o);
+    if (type == VALUE_TEXT && op != OP_EQ) sql_add(q, " COLLATE perigee");
+    return fine(q);
+}
+
+static bool text_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                     const struct filter_scope *scope)
+{
+    sql_add(q, n->op == OP_CONTAINS ? "contains_fold(" : n->op == OP_STARTS ? "starts_fold(" : "ends_fold(");
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, ", ");
+    sql_bind(q, n->operands->bind);
+    sql_add(q, ")");
+    return fine(q);
+}
+
+static bool null_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                     const struct filter_scope *scope)
+{
+    bool set = path_is_set(&n->path);
+    if (set) sql_add(q, "coalesce(json_array_length(");
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, set ? "), 0) = 0" : " IS NULL");
+    return fine(q);
+}
+
+/* Plain equality of many: IN (?, ?, …), which an index serves. Anything else is spelled out with OR. */
+static bool in_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                   const struct filter_scope *scope)
+{
+    enum value_type type = field_value_type(path_last(&n->path));
+    bool plain = type == VALUE_TEXT || type == VALUE_ID || type == VALUE_DATE || type == VALUE_BOOL;
+    for (size_t i = 0; i < n->count; i++)
+        plain = plain && !n->operands[i].setting && !n->operands[i].null;
+    sql_add(q, "(");
+    if (plain && !lhs(q, f, n, alias, scope)) return false;
+    if (plain) sql_add(q, " IN (");
+    for (size_t i = 0; i < n->count; i++) {
+        if (i) sql_add(q, plain ? ", " : " OR ");
+        if (plain)
+            sql_bind(q, n->operands[i].bind);
+        else if (!compare_sql(q, f, n, &n->operands[i], OP_EQ, alias, scope))
+            return false;
+    }
+    sql_add(q, plain ? "))" : ")");
+    return fine(q);
+}
+
+static bool in_set_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                       const struct filter_scope *scope)
+{
+    const struct field *field = path_last(&n->path);
+    bool set = path_is_set(&n->path), ids = field_value_type(field) == VALUE_ID;
+    sql_add(q, set ? "EXISTS (SELECT 1 FROM json_each(" : "");
+    if (!lhs(q, f, n, alias, scope)) return false;
+    sql_add(q, set   ? ") AS j WHERE j.value IN (SELECT value FROM json_each("
+               : ids ? " IN (SELECT id_parse(value) FROM json_each("
+                     : " IN (SELECT value FROM json_each(");
+    sql_bind(q, n->operands->bind);
+    sql_add(q, set ? ")))" : "))");
+    return fine(q);
+}
+
+static bool between_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                        const struct filter_scope *scope)
+{
+    sql_add(q, "(");
+    if (!compare_sql(q, f, n, &n->operands[0], OP_GE, alias, scope)) return false;
+    sql_add(q, " AND ");
+    if (!compare_sql(q, f, n, &n->operands[1], OP_LE, alias, scope)) return false;
+    sql_add(q, ")");
+    return fine(q);
+}
+
+static bool node_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                     const struct filter_scope *scope)
+{
+    switch (n->kind) {
+    case NODE_AND:
+    case NODE_OR:
+        sql_add(q, "(");
+        if (!node_sql(q, f, n->left, alias, scope)) return false;
+        sql_add(q, n->kind == NODE_AND ? " AND " : " OR ");
+        if (!node_sql(q, f, n->right, alias, scope)) return false;
+        sql_add(q, ")");
+        return fine(q);
+    case NODE_NOT:
+        sql_add(q, "((");
+        if (!node_sql(q, f, n->left, alias, scope)) return false;
+        sql_add(q, ") IS NOT 1)");
+        return fine(q);
+    case NODE_COMPARE: return compare_sql(q, f, n, n->operands, n->op, alias, scope);
+    case NODE_TEXT: return text_sql(q, f, n, alias, scope);
+    case NODE_NULL: return null_sql(q, f, n, alias, scope);
+    case NODE_IN: return in_sql(q, f, n, alias, scope);
+    case NODE_IN_SET: return in_set_sql(q, f, n, alias, scope);
+    case NODE_BETWEEN: return between_sql(q, f, n, alias, scope);
+    case NODE_ROLE: sql_bind(q, n->operands->bind); return fine(q);
+    default: return false; /* values stand only in formulas */
+    }
+}
+
+bool filter_sql(struct sql *q, const struct filter *f, const char *alias, const struct filter_scope *scope)
+{
+    sql_add(q, "(");
+    if (!node_sql(q, f, f->root, alias, scope)) return false;
+    sql_add(q, ")");
+    return fine(q);
+}
+
+/* ---- formulas ---- */
+
+static bool scaled_sql(struct sql *q, const struct filter *f, const struct node *n, int scale,
+                       const char *alias, const struct filter_scope *scope)
+{
+    if (n->type != VALUE_NUMBER || n->scale == scale) return value_sql(q, f, n, alias, scope);
+    sql_add(q, "dec_scale(");
+    if (!value_sql(q, f, n, alias, scope)) return false;
+    sql_printf(q, ", %d, %d)", n->scale, scale);
+    return fine(q);
+}
+
+static bool arithmetic_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                           const struct filter_scope *scope)
+{
+    static const char *const names[] = {
+        [OP_ADD] = "dec_add(", [OP_SUB] = "dec_sub(", [OP_MUL] = "dec_mul(", [OP_DIV] = "dec_div("};
+    sql_add(q, names[n->op]);
+    if (!value_sql(q, f, n->left, alias, scope)) return false;
+    sql_printf(q, ", %d, ", n->left->scale);
+    if (!value_sql(q, f, n->right, alias, scope)) return false;
+    sql_printf(q, ", %d, %d)", n->right->scale, n->scale);
+    return fine(q);
+}
+
+static bool day_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                    const struct filter_scope *scope)
+{
+    bool instant = n->type == VALUE_DATETIME;
+    sql_add(q, instant ? "local_day(" : "(");
+    if (!value_sql(q, f, n, alias, scope)) return false;
+    sql_add(q, instant ? ", 'UTC')" : ")");
+    return fine(q);
+}
+
+static bool value_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                      const struct filter_scope *scope)
+{
+    switch (n->kind) {
+    case NODE_LITERAL: sql_bind(q, n->operands->bind); return fine(q);
+    case NODE_FIELD: return lhs(q, f, n, alias, scope);
+    case NODE_ARITHMETIC: return arithmetic_sql(q, f, n, alias, scope);
+    case NODE_ROUND:
+        sql_add(q, "dec_scale(");
+        if (!value_sql(q, f, n->left, alias, scope)) return false;
+        sql_printf(q, ", %d, %d)", n->left->scale, n->scale);
+        return fine(q);
+    case NODE_COALESCE:
+        sql_add(q, "coalesce(");
+        if (!scaled_sql(q, f, n->left, n->scale, alias, scope)) return false;
+        sql_add(q, ", ");
+        if (!scaled_sql(q, f, n->right, n->scale, alias, scope)) return false;
+        sql_add(q, ")");
+        return fine(q);
+    case NODE_DAYS:
+        sql_add(q, "(");
+        if (!day_sql(q, f, n->right, alias, scope)) return false;
+        sql_add(q, " - ");
+        if (!day_sql(q, f, n->left, alias, scope)) return false;
+        sql_add(q, ")");
+        return fine(q);
+    case NODE_IF:
+        sql_add(q, "(CASE WHEN ");
+        if (!node_sql(q, f, n->test, alias, scope)) return false;
+        sql_add(q, " THEN ");
+        if (!scaled_sql(q, f, n->left, n->scale, alias, scope)) return false;
+        sql_add(q, " ELSE ");
+        if (!scaled_sql(q, f, n->right, n->scale, alias, scope)) return false;
+        sql_add(q, " END)");
+        return fine(q);
+    default: return false;
+    }
+}
+
+bool formula_sql(struct sql *q, const struct filter *f, const char *alias, const struct filter_scope *scope)
+{
+    return scaled_sql(q, f, f->root, f->scale, alias, scope);
+}
