@@ -1,8 +1,7 @@
 /* response.c: the answer: built by the application, completed and serialised here. */
 #include "http/connection.h"
 
-#define INLINE_BODY (16 * 1024) /* smaller bodies are copied behind their head and leave with other answers  \
-                                 */
+#define INLINE_BODY (16 * 1024) /* smaller bodies are copied behind their head */
 #define GZIP_LEAST 1024
 #define GZIP_MOST (4 * 1024 * 1024)
 

@@ -141,39 +141,61 @@ FIXTURE_FN void answer_events(struct http_exchange *x)
     http_stream_write(x, STR("data: hello\n\n"));
 }
 
+/* A posted call may arrive after its exchange is gone: it holds this, not the exchange. */
+struct upload {
+    struct http_exchange *x;
+    bool posted;
+};
+
 FIXTURE_FN void on_upload_resume(void *arg)
 {
-    http_body_resume(arg);
+    struct upload *u = arg;
+    u->posted = false;
+    if (u->x)
+        http_body_resume(u->x);
+    else
+        free(u);
 }
 
 FIXTURE_FN void on_upload_data(struct http_exchange *x, void *data, struct str bytes)
 {
-    (void)data;
+    struct upload *u = data;
     atomic_fetch_add(&fixture.uploaded, bytes.n);
     if (str_is(x->query, "stop") && atomic_load(&fixture.uploaded) > 1000) {
+        free(u);
         http_reply(x, 409);
         http_send(x);
         return;
     }
     http_body_pause(x); /* each piece waits for a turn of the loop: back-pressure at its worst */
-    http_loop_post(x->loop, on_upload_resume, x);
+    u->posted = http_loop_post(x->loop, on_upload_resume, u);
 }
 
 FIXTURE_FN void on_upload_abort(struct http_exchange *x, void *data)
 {
+    struct upload *u = data;
     (void)x;
-    (void)data;
     atomic_fetch_add(&fixture.aborts, 1);
+    u->x = NULL;
+    if (!u->posted) free(u);
+}
+
+FIXTURE_FN void begin_upload(struct http_exchange *x)
+{
+    struct upload *u = calloc(1, sizeof *u);
+    assert_non_null(u);
+    u->x = x;
+    x->app_data = u;
+    x->body_limit = INT64_C(1) << 40;
+    http_body_stream(
+        x, &(struct http_body_sink){.on_data = on_upload_data, .on_abort = on_upload_abort, .data = u});
 }
 
 FIXTURE_FN void fixture_on_headers(void *app, struct http_exchange *x)
 {
     (void)app;
     if (str_is(x->path, "/small")) x->body_limit = 10;
-    if (str_is(x->path, "/upload")) {
-        x->body_limit = INT64_C(1) << 40;
-        http_body_stream(x, &(struct http_body_sink){.on_data = on_upload_data, .on_abort = on_upload_abort});
-    }
+    if (str_is(x->path, "/upload")) begin_upload(x);
     if (str_is(x->path, "/refuse")) {
         http_reply(x, 403);
         http_send(x);
@@ -209,6 +231,7 @@ FIXTURE_FN void fixture_on_request(void *app, struct http_exchange *x)
         http_reply_bytes(x, "text/plain", split || own ? STR("added") : STR("refused"));
         http_send(x);
     } else {
+        if (str_is(x->path, "/upload")) free(x->app_data);
         answer_echo(x);
     }
 }
