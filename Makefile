@@ -27,6 +27,11 @@ LINKING   := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen
 ifeq ($(SANITIZE),1)
   OPTIMISE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
   LINKING  += -fsanitize=address,undefined
+else ifeq ($(SANITIZE),fuzz)
+  OPTIMISE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+  LINKING  += -fsanitize=fuzzer,address,undefined
+  WARNINGS :=
+  HARDENING :=
 else
   OPTIMISE := -O2 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 endif
@@ -39,9 +44,10 @@ CORE     := $(wildcard core/*/*.c)
 LLHTTP   := api http llhttp
 OBJECTS  := $(CORE:%.c=$(BUILD)/%.o) $(LLHTTP:%=$(BUILD)/llhttp/%.o)
 LIBRARY  := $(BUILD)/libperigee.a
+FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
 
-.PHONY: all deps build run test check unit asan bench fuzz crash format lint install clean help
+.PHONY: all deps build run test check unit asan bench fuzz fuzzers crash format lint install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -83,6 +89,15 @@ check: unit
 
 unit: $(UNIT)
 	@for t in $(UNIT); do $$t || exit 1; done
+
+# Each harness tests/fuzz/NAME_fuzz.c starts from tests/fuzz/corpus/NAME and keeps what it finds in build/fuzz.
+fuzz:
+	@$(MAKE) -s CC=clang SANITIZE=fuzz BUILD=build/fuzz fuzzers
+	@set -e; for c in tests/fuzz/*_fuzz.c; do n=$$(basename $$c _fuzz.c); echo "fuzzing $$n"; mkdir -p build/fuzz/corpus/$$n; \
+	  build/fuzz/tests/fuzz/$${n}_fuzz -max_total_time=$(SECONDS_EACH) -verbosity=0 -timeout=10 \
+	    -artifact_prefix=build/fuzz/$$n- build/fuzz/corpus/$$n tests/fuzz/corpus/$$n; done
+
+fuzzers: $(FUZZERS)
 
 clean:
 	rm -rf $(BUILD)
