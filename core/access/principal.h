@@ -22,16 +22,15 @@ struct principal {
     const struct role **roles;
     size_t role_count;
     bool all_read, all_write; /* crm_read_admin, crm_admin; the system has both */
-    struct str role_key; /* sorted role codes joined by ",": equal keys mean equal rights (plans are
-                            kept by it) */
+    struct str role_key;      /* sorted role codes joined by ",": equal keys mean equal rights (plans are
+                                 kept by it) */
     struct str roles_json, groups_json, directions_json; /* codes / ids, for /me */
-    struct str scope; /* of the token: "" all, "read" only reads */
+    struct str scope;                                    /* of the token: "" all, "read" only reads */
 };
 
 /* Reads user `id` with roles, groups, directions (own, and of groups), partner, reports at any
  * depth. NULL with ERROR_NOT_FOUND or worse. */
-struct principal *principal_load(struct db *d, const struct catalog *c, int64_t id,
-                                 struct error *e);
+struct principal *principal_load(struct db *d, const struct catalog *c, int64_t id, struct error *e);
 
 /* The system: everything allowed, nobody's name. Never NULL but for memory. */
 struct principal *principal_system(const struct catalog *c, struct error *e);

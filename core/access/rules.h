@@ -20,8 +20,8 @@ enum access_field { ACCESS_NEVER, ACCESS_ALWAYS, ACCESS_SOMETIMES };
 
 /* Whether a field may be read (or written, for create/update) on no, every, or only some of the
  * permitted rows. */
-enum access_field access_field(const struct principal *p, const struct entity *e,
-                               const struct field *f, enum action_kind action);
+enum access_field access_field(const struct principal *p, const struct entity *e, const struct field *f,
+                               enum action_kind action);
 
 /* For ACCESS_SOMETIMES: the condition on the row under which the field is granted. */
 bool access_field_sql(const struct principal *p, const struct entity *e, const struct field *f,
@@ -36,8 +36,7 @@ struct filter_scope access_scope(const struct principal *p);
  * that is not granted on this row (then *allowed is false). */
 bool access_check(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
                   enum action_kind action, const bool *fields, const struct filter_env *env,
-                  struct arena *arena, bool *allowed, const struct field **denied,
-                  struct error *error);
+                  struct arena *arena, bool *allowed, const struct field **denied, struct error *error);
 
 /* Why (not): each rule of the caller's roles for that action, with file, line, whether it matched.
  */
@@ -47,8 +46,8 @@ struct access_reason {
     const char *words;
     bool matched;
 };
-struct access_reason *access_why(struct db *d, const struct principal *p, const struct entity *e,
-                                 int64_t id, enum action_kind action, const struct filter_env *env,
-                                 struct arena *arena, struct error *error);
+struct access_reason *access_why(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
+                                 enum action_kind action, const struct filter_env *env, struct arena *arena,
+                                 struct error *error);
 
 #endif

@@ -23,16 +23,15 @@ bool password_store(struct db *d, int64_t user, const char *hash, int64_t now, s
 
 /* Reader: user id and stored hash (arena) of an active user with that login; *user = 0 when there
  * is none. */
-bool password_lookup(struct db *d, struct str login, struct arena *arena, int64_t *user,
-                     const char **hash, struct error *e);
+bool password_lookup(struct db *d, struct str login, struct arena *arena, int64_t *user, const char **hash,
+                     struct error *e);
 
 /* Throttling, in memory, shared by all threads: per account and per address, exponential. *wait is
  * seconds until the next try is allowed (0: now). */
 struct throttle;
 struct throttle *throttle_new(void);
 void throttle_free(struct throttle *t);
-bool throttle_allows(struct throttle *t, struct str login, struct str address, int64_t now,
-                     int64_t *wait);
+bool throttle_allows(struct throttle *t, struct str login, struct str address, int64_t now, int64_t *wait);
 void throttle_failed(struct throttle *t, struct str login, struct str address, int64_t now);
 void throttle_succeeded(struct throttle *t, struct str login, struct str address);
 
@@ -41,8 +40,8 @@ struct session_times {
 };
 
 /* Writer. `secret` and `csrf` get 64 hex-like URL-safe characters and a NUL. */
-bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times,
-                    char secret[65], char csrf[65], struct error *e);
+bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times, char secret[65],
+                    char csrf[65], struct error *e);
 bool session_delete(struct db *d, struct str secret, struct error *e);
 bool session_touch(struct db *d, struct str secret, int64_t now,
                    struct error *e); /* renews idleness; at most once a minute matters */
@@ -58,8 +57,8 @@ bool session_csrf_ok(const struct session *s, struct str csrf); /* constant time
 
 /* Tokens. `text` gets "pgt_" + 43 characters base64url + NUL. expires 0: never. scope "" or "read".
  */
-bool token_create(struct db *d, int64_t user, struct str name, struct str scope, int64_t expires,
-                  int64_t now, char text[64], int64_t *id, struct error *e);
+bool token_create(struct db *d, int64_t user, struct str name, struct str scope, int64_t expires, int64_t now,
+                  char text[64], int64_t *id, struct error *e);
 struct token {
     int64_t id, user, expires;
     char scope[16];
@@ -77,12 +76,10 @@ struct principal_cache *principal_cache_new(size_t entries);
 void principal_cache_free(struct principal_cache *c);
 /* A reference for the caller, or NULL: ERROR_UNAUTHENTICATED when the token is unknown, expired or
  * its user inactive. */
-struct principal *principal_by_token(struct principal_cache *k, struct db *d,
-                                     const struct catalog *c, struct str token, int64_t now,
-                                     int64_t *token_id, struct error *e);
-struct principal *principal_by_session(struct principal_cache *k, struct db *d,
-                                       const struct catalog *c, struct str secret, int64_t now,
-                                       struct session_times times, struct session *session,
-                                       struct error *e);
+struct principal *principal_by_token(struct principal_cache *k, struct db *d, const struct catalog *c,
+                                     struct str token, int64_t now, int64_t *token_id, struct error *e);
+struct principal *principal_by_session(struct principal_cache *k, struct db *d, const struct catalog *c,
+                                       struct str secret, int64_t now, struct session_times times,
+                                       struct session *session, struct error *e);
 
 #endif

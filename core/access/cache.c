@@ -1,0 +1,140 @@
+/* cache.c: who is behind a secret, remembered by each thread. A hit costs one hash and the read of the epoch;
+ * when the epoch or the catalog differs, everything kept is forgotten and read again. */
+#include "access/secret.h"
+#include "access/session.h"
+
+#include <stdlib.h>
+
+struct entry {
+    unsigned char hash[SECRET_HASH];
+    struct principal *principal; /* NULL: empty */
+    struct session session;
+    int64_t token_id, expires;
+};
+
+struct principal_cache {
+    size_t size;
+    int64_t epoch;
+    const struct catalog *catalog; /* for comparison only */
+    struct entry entries[];
+};
+
+struct principal_cache *principal_cache_new(size_t entries)
+{
+    struct principal_cache *k = calloc(1, sizeof *k + entries * sizeof k->entries[0]);
+    if (k) k->size = entries;
+    return k;
+}
+
+static void forget(struct principal_cache *k)
+{
+    for (size_t i = 0; i < k->size; i++) {
+        principal_unref(k->entries[i].principal);
+        k->entries[i].principal = NULL;
+    }
+}
+
+void principal_cache_free(struct principal_cache *k)
+{
+    if (!k) return;
+    forget(k);
+    free(k);
+}
+
+/* The place of a secret: one of its two neighbours in the table. */
+static struct entry *place(struct principal_cache *k, const unsigned char hash[SECRET_HASH], bool *hit)
+{
+    uint64_t at;
+    memcpy(&at, hash, sizeof at);
+    struct entry *a = &k->entries[at % k->size], *b = &k->entries[(at + 1) % k->size];
+    *hit = true;
+    if (a->principal && memcmp(a->hash, hash, SECRET_HASH) == 0) return a;
+    if (b->principal && memcmp(b->hash, hash, SECRET_HASH) == 0) return b;
+    *hit = false;
+    return a->principal && !b->principal ? b : a;
+}
+
+static bool renew(struct principal_cache *k, struct db *d, const struct catalog *c, struct error *e)
+{
+    int64_t epoch;
+    if (!store_epoch(d, &epoch, e)) return false;
+    if (epoch == k->epoch && c == k->catalog) return true;
+    forget(k);
+    k->epoch = epoch;
+    k->catalog = c;
+    return true;
+}
+
+static struct principal *nobody(struct error *e)
+{
+    error_set(e, ERROR_UNAUTHENTICATED, "the token or session is unknown or has ended: sign in",
+              "токен или сеанс неизвестен либо истёк: войдите снова");
+    return NULL;
+}
+
+/* Loads the user; an inactive one is nobody. */
+static struct principal *load(struct db *d, const struct catalog *c, int64_t user, struct error *e)
+{
+    struct principal *p = principal_load(d, c, user, e);
+    if (!p && e->kind == ERROR_NOT_FOUND) error_clear(e);
+    if (!p) return e->kind == ERROR_NONE ? nobody(e) : NULL;
+    if (p->active) return p;
+    principal_unref(p);
+    return nobody(e);
+}
+
+static struct principal *keep(struct entry *at, const unsigned char hash[SECRET_HASH], struct principal *p)
+{
+    principal_unref(at->principal);
+    *at = (struct entry){.principal = p};
+    memcpy(at->hash, hash, SECRET_HASH);
+    return principal_ref(p);
+}
+
+struct principal *principal_by_token(struct principal_cache *k, struct db *d, const struct catalog *c,
+                                     struct str token, int64_t now, int64_t *token_id, struct error *e)
+{
+    unsigned char hash[SECRET_HASH];
+    bool hit;
+    if (!renew(k, d, c, e)) return NULL;
+    secret_hash(token, hash);
+    struct entry *at = place(k, hash, &hit);
+    if (hit) {
+        *token_id = at->token_id;
+        return at->expires == 0 || at->expires > now ? principal_ref(at->principal) : nobody(e);
+    }
+    struct token t;
+    if (!token_find(d, token, now, &t, e)) return NULL;
+    if (t.user == 0) return nobody(e);
+    struct principal *p = load(d, c, t.user, e);
+    if (!p) return NULL;
+    p->scope = arena_str(&p->arena, str_of(t.scope));
+    struct principal *mine = keep(at, hash, p);
+    at->token_id = *token_id = t.id;
+    at->expires = t.expires;
+    return mine;
+}
+
+struct principal *principal_by_session(struct principal_cache *k, struct db *d, const struct catalog *c,
+                                       struct str secret, int64_t now, struct session_times times,
+                                       struct session *session, struct error *e)
+{
+    unsigned char hash[SECRET_HASH];
+    bool hit;
+    if (!renew(k, d, c, e)) return NULL;
+    secret_hash(secret, hash);
+    struct entry *at = place(k, hash, &hit);
+    /* A kept session is believed for a minute of idleness; past it the stored time is read again. */
+    bool fresh = hit && at->session.expires > now && at->session.seen + 60000 > now;
+    if (fresh) {
+        *session = at->session;
+        return principal_ref(at->principal);
+    }
+    if (!session_find(d, secret, now, times, session, e)) return NULL;
+    if (session->user == 0) return nobody(e);
+    struct principal *p = load(d, c, session->user, e);
+    if (!p) return NULL;
+    struct principal *mine = keep(at, hash, p);
+    at->session = *session;
+    return mine;
+}

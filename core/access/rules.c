@@ -1,0 +1,331 @@
+/* rules.c: see rules.h. A rule's condition is compiled where it is needed; statements are kept by their text,
+ * and core/record keeps the texts by role_key, so nothing of this runs twice on the hot path. */
+#include "access/rules.h"
+
+#include <stdio.h>
+
+#define FOLLOW_DEPTH 4
+
+static bool fine(const struct sql *q)
+{
+    return !q->failed && !q->text.failed;
+}
+
+static bool everything(const struct principal *p, const struct entity *e, enum action_kind action)
+{
+    if (action == ACTION_READ) return p->all_read;
+    return p->all_write && !e->server;
+}
+
+static bool concerns(const struct rule *r, const struct entity *e, enum action_kind action)
+{
+    return r->entity == e && r->action == action;
+}
+
+static bool grants(const struct rule *r, const struct field *f)
+{
+    return !r->fields || f->index <= SYSTEM_ACTIVE || r->fields[f->index];
+}
+
+/* Calls `each` for the rules of p for an action; stops when it returns false. */
+typedef bool rule_visitor(void *ctx, const struct rule *r);
+
+static bool visit(const struct principal *p, const struct entity *e, enum action_kind action,
+                  rule_visitor *each, void *ctx)
+{
+    for (size_t i = 0; i < p->role_count; i++)
+        for (size_t k = 0; k < p->roles[i]->rule_count; k++) {
+            const struct rule *r = &p->roles[i]->rules[k];
+            if (concerns(r, e, action) && !each(ctx, r)) return false;
+        }
+    return true;
+}
+
+static bool stop(void *ctx, const struct rule *r)
+{
+    (void)ctx, (void)r;
+    return false;
+}
+
+bool access_may(const struct principal *p, const struct entity *e, enum action_kind action)
+{
+    if (everything(p, e, action)) return true;
+    if (e->server && action != ACTION_READ) return false;
+    return !visit(p, e, action, stop, NULL);
+}
+
+/* ---- rows ---- */
+
+static bool rows(const struct principal *p, const struct entity *e, enum action_kind action,
+                 const char *alias, struct sql *q, const struct field *field, int depth);
+
+/* The records that a reference may lead to, under their own rules: reading follows reading, all else follows
+ * changing. */
+static bool follow_one(const struct principal *p, const struct rule *r, const struct entity *to,
+                       const char *alias, struct sql *q, int depth)
+{
+    enum action_kind action = r->action == ACTION_READ ? ACTION_READ : ACTION_UPDATE;
+    char inner[24];
+    snprintf(inner, sizeof inner, "f%d", q->next_alias++);
+    sql_printf(q, "EXISTS (SELECT 1 FROM %s AS %s WHERE %s.%s = %s.%s", to->table, inner, inner,
+               to->setting ? to->code->column : "id", alias, r->follow->column);
+    if (r->follow->any) sql_printf(q, " AND %s.\"%s_entity\" = '%s'", alias, r->follow->name, to->name);
+    sql_add(q, " AND ");
+    if (!rows(p, to, action, inner, q, NULL, depth + 1)) return false;
+    sql_add(q, ")");
+    return fine(q);
+}
+
+static bool follow_sql(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
+                       int depth)
+{
+    enum action_kind action = r->action == ACTION_READ ? ACTION_READ : ACTION_UPDATE;
+    if (depth >= FOLLOW_DEPTH) {
+        sql_add(q, "0");
+        return fine(q);
+    }
+    if (!r->follow->any) return follow_one(p, r, r->follow->to, alias, q, depth);
+    sql_add(q, "(0");
+    for (size_t i = 0; i < p->catalog->entity_count; i++) {
+        const struct entity *to = p->catalog->entities[i];
+        /* What follows another record itself would lead round in circles. */
+        if (to == r->entity || to->setting || to->server || !access_may(p, to, action)) continue;
+        sql_add(q, " OR ");
+        if (!follow_one(p, r, to, alias, q, depth)) return false;
+    }
+    sql_add(q, ")");
+    return fine(q);
+}
+
+static bool rule_sql(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
+                     int depth)
+{
+    sql_add(q, "(");
+    if (!r->where && !r->follow) sql_add(q, "1");
+    if (r->where && !filter_sql(q, r->where, alias, NULL)) return false;
+    if (r->where && r->follow) sql_add(q, " AND ");
+    if (r->follow && !follow_sql(p, r, alias, q, depth)) return false;
+    sql_add(q, ")");
+    return fine(q);
+}
+
+struct rows_state {
+    const struct principal *p;
+    const char *alias;
+    struct sql *q;
+    const struct field *field;
+    int depth;
+    size_t count;
+    bool failed;
+};
+
+static bool add_rule(void *ctx, const struct rule *r)
+{
+    struct rows_state *s = ctx;
+    if (s->field && !grants(r, s->field)) return true;
+    if (s->count++) sql_add(s->q, " OR ");
+    s->failed = !rule_sql(s->p, r, s->alias, s->q, s->depth);
+    return !s->failed;
+}
+
+static bool unconditional(void *ctx, const struct rule *r)
+{
+    const struct field *field = ctx;
+    bool all = !r->where && !r->follow && (!field || grants(r, field));
+    return !all; /* stops at the first */
+}
+
+static bool rows(const struct principal *p, const struct entity *e, enum action_kind action,
+                 const char *alias, struct sql *q, const struct field *field, int depth)
+{
+    void *f = (void *)(uintptr_t)field;
+    if (everything(p, e, action) ||
+        (!(e->server && action != ACTION_READ) && !visit(p, e, action, unconditional, f))) {
+        sql_add(q, "1");
+        return fine(q);
+    }
+    if (e->server && action != ACTION_READ) {
+        sql_add(q, "0");
+        return fine(q);
+    }
+    struct rows_state s = {.p = p, .alias = alias, .q = q, .field = field, .depth = depth};
+    sql_add(q, "(");
+    visit(p, e, action, add_rule, &s);
+    if (s.count == 0) sql_add(q, "0");
+    sql_add(q, ")");
+    return !s.failed && fine(q);
+}
+
+bool access_row_sql(const struct principal *p, const struct entity *e, enum action_kind action,
+                    const char *alias, struct sql *q)
+{
+    return rows(p, e, action, alias, q, NULL, 0);
+}
+
+/* ---- fields ---- */
+
+struct field_state {
+    const struct field *field;
+    bool some, all;
+    bool unconditional;
+};
+
+static bool look_at_field(void *ctx, const struct rule *r)
+{
+    struct field_state *s = ctx;
+    bool granted = grants(r, s->field);
+    s->some = s->some || granted;
+    s->all = s->all && granted;
+    s->unconditional = s->unconditional || (granted && !r->where && !r->follow);
+    return true;
+}
+
+enum access_field access_field(const struct principal *p, const struct entity *e, const struct field *f,
+                               enum action_kind action)
+{
+    if (f->hidden) return ACCESS_NEVER;
+    if (everything(p, e, action)) return ACCESS_ALWAYS;
+    struct field_state s = {.field = f, .all = true};
+    visit(p, e, action, look_at_field, &s);
+    if (!s.some) return ACCESS_NEVER;
+    return s.all || s.unconditional ? ACCESS_ALWAYS : ACCESS_SOMETIMES;
+}
+
+bool access_field_sql(const struct principal *p, const struct entity *e, const struct field *f,
+                      enum action_kind action, const char *alias, struct sql *q)
+{
+    return rows(p, e, action, alias, q, f, 0);
+}
+
+/* ---- the scope of what a caller writes ---- */
+
+static bool scope_see(void *ctx, const struct entity *e, const struct field *f)
+{
+    return access_field(ctx, e, f, ACTION_READ) != ACCESS_NEVER;
+}
+
+static bool scope_row(void *ctx, const struct entity *e, const char *alias, struct sql *out)
+{
+    return access_row_sql(ctx, e, ACTION_READ, alias, out);
+}
+
+static bool scope_field(void *ctx, const struct entity *e, const struct field *f, const char *alias,
+                        struct sql *out)
+{
+    if (access_field(ctx, e, f, ACTION_READ) != ACCESS_SOMETIMES) return false;
+    sql_add(out, "(CASE WHEN ");
+    bool ok = access_field_sql(ctx, e, f, ACTION_READ, alias, out);
+    sql_add(out, " THEN ");
+    ok = ok && field_sql(out, e, f, alias, NULL);
+    sql_add(out, " END)");
+    if (!ok) out->failed = true;
+    return true;
+}
+
+struct filter_scope access_scope(const struct principal *p)
+{
+    return (struct filter_scope){(void *)(uintptr_t)p, scope_see, scope_row, scope_field};
+}
+
+/* ---- one record ---- */
+
+/* SELECT (rows), (field conditions…) FROM t WHERE id = ? */
+static struct stmt *check_stmt(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
+                               enum action_kind action, const bool *fields, const struct filter_env *env,
+                               struct arena *arena, struct error *error)
+{
+    struct sql q;
+    sql_init(&q, arena);
+    sql_add(&q, "SELECT ");
+    bool ok = access_row_sql(p, e, action, "t", &q);
+    for (size_t i = 0; ok && fields && i < e->field_count; i++) {
+        if (!fields[i] || access_field(p, e, e->fields[i], action) != ACCESS_SOMETIMES) continue;
+        sql_add(&q, ", ");
+        ok = access_field_sql(p, e, e->fields[i], action, "t", &q);
+    }
+    sql_printf(&q, " FROM %s AS t WHERE t.id = ?", e->table);
+    struct stmt *s = ok && fine(&q) ? db_prepare(d, buf_view(&q.text), error) : NULL;
+    sql_free(&q);
+    if (!s) return error->kind == ERROR_NONE ? (error_no_memory(error), NULL) : NULL;
+    if (!sql_bind_all(s, 1, q.binds, q.bind_count, env, arena)) {
+        db_release(s);
+        return error_no_memory(error), NULL;
+    }
+    stmt_bind_int(s, (int)q.bind_count + 1, id);
+    return s;
+}
+
+bool access_check(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
+                  enum action_kind action, const bool *fields, const struct filter_env *env,
+                  struct arena *arena, bool *allowed, const struct field **denied, struct error *error)
+{
+    *allowed = false;
+    *denied = NULL;
+    struct stmt *s = check_stmt(d, p, e, id, action, fields, env, arena, error);
+    if (!s) return false;
+    enum step step = stmt_step(s, error);
+    *allowed = step == STEP_ROW && stmt_int(s, 0) != 0;
+    int at = 1;
+    for (size_t i = 0; *allowed && fields && i < e->field_count; i++) {
+        if (!fields[i]) continue;
+        enum access_field may = access_field(p, e, e->fields[i], action);
+        bool no = may == ACCESS_NEVER || (may == ACCESS_SOMETIMES && stmt_int(s, at++) == 0);
+        if (!no) continue;
+        *denied = e->fields[i];
+        *allowed = false;
+    }
+    db_release(s);
+    return step != STEP_ERROR;
+}
+
+/* ---- why ---- */
+
+static bool rule_matches(struct db *d, const struct principal *p, const struct rule *r, int64_t id,
+                         const struct filter_env *env, struct arena *arena, bool *yes, struct error *error)
+{
+    struct sql q;
+    sql_init(&q, arena);
+    sql_add(&q, "SELECT 1 FROM ");
+    sql_printf(&q, "%s AS t WHERE ", r->entity->table);
+    bool ok = rule_sql(p, r, "t", &q, 0);
+    sql_add(&q, " AND t.id = ?");
+    struct stmt *s = ok && fine(&q) ? db_prepare(d, buf_view(&q.text), error) : NULL;
+    sql_free(&q);
+    if (!s) return error->kind == ERROR_NONE ? error_no_memory(error) : false;
+    ok = sql_bind_all(s, 1, q.binds, q.bind_count, env, arena);
+    stmt_bind_int(s, (int)q.bind_count + 1, id);
+    enum step step = ok ? stmt_step(s, error) : STEP_ERROR;
+    db_release(s);
+    *yes = step == STEP_ROW;
+    return ok ? step != STEP_ERROR : error_no_memory(error);
+}
+
+struct access_reason *access_why(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
+                                 enum action_kind action, const struct filter_env *env, struct arena *arena,
+                                 struct error *error)
+{
+    struct access_reason *first = NULL, **last = &first;
+    bool any = false;
+    for (size_t i = 0; i < p->role_count; i++) {
+        for (size_t k = 0; k < p->roles[i]->rule_count; k++) {
+            const struct rule *r = &p->roles[i]->rules[k];
+            if (!concerns(r, e, action)) continue;
+            struct access_reason *reason = arena_alloc(arena, sizeof *reason);
+            if (!reason) return error_no_memory(error), NULL;
+            if (!rule_matches(d, p, r, id, env, arena, &reason->matched, error)) return NULL;
+            reason->rule = r;
+            reason->words = r->where_text ? r->where_text : r->follow ? "follows its record" : "every record";
+            *last = reason;
+            last = &reason->next;
+            any = true;
+        }
+    }
+    if (any && !everything(p, e, action)) return first;
+    struct access_reason *reason = arena_alloc(arena, sizeof *reason);
+    if (!reason) return error_no_memory(error), NULL;
+    reason->matched = everything(p, e, action);
+    reason->words =
+        reason->matched ? "an administrator's role covers everything" : "no rule of these roles speaks of it";
+    reason->next = first;
+    return reason;
+}

@@ -1,0 +1,20 @@
+/* secret.c: see secret.h. The database keeps hashes only, so a stolen copy of it signs nobody in. */
+#include "access/secret.h"
+
+#include <sodium.h>
+
+bool secret_make(char text[44], struct error *e)
+{
+    unsigned char random[32];
+    if (sodium_init() < 0)
+        return error_set(e, ERROR_INTERNAL, "libsodium cannot start", "libsodium не запускается");
+    randombytes_buf(random, sizeof random);
+    sodium_bin2base64(text, 44, random, sizeof random, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    sodium_memzero(random, sizeof random);
+    return true;
+}
+
+void secret_hash(struct str text, unsigned char hash[SECRET_HASH])
+{
+    crypto_generichash(hash, SECRET_HASH, (const unsigned char *)(text.p ? text.p : ""), text.n, NULL, 0);
+}
