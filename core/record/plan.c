@@ -1,0 +1,101 @@
+/* plan.c: keeping compiled reads by what they depend on: entity, roles, language, and the texts of the query.
+ */
+#include "record/plan.h"
+
+#include <stdlib.h>
+
+struct plan_cache {
+    unsigned char secret[32];
+    const struct catalog *catalog; /* held; plans of another one are dropped */
+    size_t size;
+    struct plan *slots[];
+};
+
+struct plan_cache *plan_cache_new(struct db *d, size_t entries, struct error *e)
+{
+    struct plan_cache *k = calloc(1, sizeof *k + entries * sizeof k->slots[0]);
+    if (!k) return error_no_memory(e), NULL;
+    k->size = entries;
+    if (store_secret(d, k->secret, e)) return k;
+    free(k);
+    return NULL;
+}
+
+void plan_drop(struct plan *p)
+{
+    if (!p) return;
+    arena_free(&p->arena);
+    free(p);
+}
+
+static void forget(struct plan_cache *k)
+{
+    for (size_t i = 0; i < k->size; i++) {
+        plan_drop(k->slots[i]);
+        k->slots[i] = NULL;
+    }
+}
+
+void plan_cache_free(struct plan_cache *k)
+{
+    if (!k) return;
+    forget(k);
+    catalog_unref(k->catalog);
+    free(k);
+}
+
+const unsigned char *plan_secret(const struct context *c)
+{
+    return c->plans ? c->plans->secret : NULL;
+}
+
+static size_t slot(const struct plan_cache *k, struct str key)
+{
+    uint64_t h = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < key.n; i++)
+        h = (h ^ (unsigned char)key.p[i]) * UINT64_C(1099511628211);
+    return (size_t)(h % k->size);
+}
+
+struct plan *plan_find(struct context *c, struct str key)
+{
+    struct plan_cache *k = c->plans;
+    if (!k || !key.p) return NULL;
+    if (k->catalog != c->catalog) {
+        forget(k);
+        catalog_unref(k->catalog);
+        k->catalog = catalog_ref(c->catalog);
+    }
+    struct plan *p = k->slots[slot(k, key)];
+    return p && str_eq(p->key, key) ? p : NULL;
+}
+
+struct plan *plan_new(struct context *c, struct str key)
+{
+    struct plan *p = calloc(1, sizeof *p);
+    if (!p) return error_no_memory(c->error), NULL;
+    arena_init(&p->arena, (size_t)1 << 20);
+    p->key = arena_str(&p->arena, key);
+    p->id_bind = p->limit_bind = p->group_bind = -1;
+    if (p->key.p) return p;
+    plan_drop(p);
+    return error_no_memory(c->error), NULL;
+}
+
+void plan_keep(struct context *c, struct plan *p)
+{
+    struct plan_cache *k = c->plans;
+    if (!k) return;
+    size_t at = slot(k, p->key);
+    plan_drop(k->slots[at]);
+    k->slots[at] = p;
+}
+
+struct stmt *plan_start(struct context *c, const struct plan *p)
+{
+    struct stmt *s = db_prepare(c->db, p->sql, c->error);
+    if (!s) return NULL;
+    if (sql_bind_all(s, 1, p->binds, p->bind_count, &c->env, c->arena)) return s;
+    db_release(s);
+    return error_no_memory(c->error), NULL;
+}

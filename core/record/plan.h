@@ -1,0 +1,98 @@
+/* plan.h: a compiled read: SQL, what to bind, and how its columns become JSON. Private to core/record.
+ *
+ *   SELECT t.id, t.version, <columns>, <masks>, <sort keys> FROM entity AS t WHERE <rules> AND <filter> AND
+ * <cursor> ORDER BY … LIMIT ?
+ */
+#ifndef RECORD_PLAN_H
+#define RECORD_PLAN_H
+
+#include "record/query.h"
+
+struct column {
+    const struct field *field;
+    struct str key;
+    bool raw; /* already JSON: sets, expanded references, json */
+    int mask; /* SQL column that says whether the field is granted on this row; -1: always */
+    int at;   /* SQL column of the value */
+};
+
+struct sort_term {
+    const struct field *field;
+    bool descending, nullable, text;
+};
+
+#define SORT_MAX 4
+
+struct sort {
+    struct sort_term terms[SORT_MAX];
+    size_t count;
+    bool id_descending;
+};
+
+/* Where a page begins: the sort keys and id of the last record of the page before. `phase` 1: among those
+ * whose first key is missing. */
+struct cursor {
+    bool given;
+    int phase;
+    int64_t id;
+    struct value keys[SORT_MAX];
+};
+
+struct plan {
+    struct arena arena;
+    struct str key;
+    struct str sql;
+    struct bind *binds;
+    size_t bind_count;
+    struct column *columns;
+    size_t column_count;
+    const struct field **computed; /* by scripts, after the row */
+    size_t computed_count;
+    int sort_at;                       /* SQL column of the first sort key */
+    int id_bind;                       /* index of the bind of a single id; -1 */
+    int limit_bind;                    /* of LIMIT; -1 */
+    int group_bind;                    /* of a board column's key; -1 */
+    int cursor_bind[SORT_MAX * 2 + 2]; /* binds that take cursor keys … */
+    int cursor_key[SORT_MAX * 2 + 2];  /* … which: index of the key, or -1 for the id */
+    size_t cursor_count;
+    struct sort sort;
+};
+
+/* plan.c */
+/* From the cache, or NULL. `key` says everything that the SQL depends on besides catalog and roles. */
+struct plan *plan_find(struct context *c, struct str key);
+/* A new one in its own arena, to be filled and then kept. NULL: no memory. */
+struct plan *plan_new(struct context *c, struct str key);
+/* Gives it to the cache (which may drop another), or to the context's arena life time when there is none. */
+void plan_keep(struct context *c, struct plan *p);
+void plan_drop(struct plan *p);
+/* Prepares and binds. Release with db_release. */
+struct stmt *plan_start(struct context *c, const struct plan *p);
+const unsigned char *plan_secret(const struct context *c);
+
+/* select.c */
+bool select_columns(struct context *c, struct plan *p, struct sql *q, const struct entity *e,
+                    struct str fields, struct str expand);
+/* One row as an object. */
+bool select_write_row(struct context *c, const struct plan *p, const struct entity *e, struct stmt *s,
+                      struct buf *out);
+void write_column(struct buf *out, const struct field *f, struct stmt *s, int at);
+/* WHERE …: rules, default active, filter, search; everything but cursor and order. */
+bool select_where(struct context *c, struct sql *q, const struct query *query);
+/* A field by name that the caller may read, or NULL with ERROR_UNKNOWN_FIELD at `pointer`. */
+const struct field *readable_field(struct context *c, const struct entity *e, struct str name,
+                                   const char *pointer);
+bool read_sql(struct context *c, struct sql *q, const struct entity *e, const struct field *f,
+              const char *alias);
+
+/* query.c: "items":[…],"next":… of one column of a board, into an open object. */
+bool query_group_page(struct context *c, const struct query *q, const struct field *field, struct value key,
+                      struct buf *out);
+
+/* cursor.c */
+bool sort_parse(struct context *c, const struct entity *e, struct str text, struct sort *out);
+bool cursor_parse(struct context *c, const struct query *q, const struct sort *sort, struct cursor *out);
+bool cursor_write(struct context *c, const struct query *q, const struct sort *sort,
+                  const struct cursor *cursor, struct buf *out);
+
+#endif

@@ -1,0 +1,543 @@
+/* query.c: reading one record and lists of them. Pages follow keys, never offsets: page 100,000 costs what
+ * the first does. */
+#include "base/id.h"
+#include "base/json.h"
+#include "record/internal.h"
+#include "record/plan.h"
+
+#define LIMIT_DEFAULT 50
+#define LIMIT_MAX 500
+
+/* ---- one record ---- */
+
+static bool finish_sql(struct context *c, struct plan *p, struct sql *q)
+{
+    bool ok = !q->failed && !q->text.failed;
+    if (ok) {
+        p->sql = arena_str(&p->arena, buf_view(&q->text));
+        p->binds = q->binds;
+        p->bind_count = q->bind_count;
+    }
+    sql_free(q);
+    return ok && p->sql.p ? true : error_no_memory(c->error);
+}
+
+static struct plan *compile_get(struct context *c, const struct entity *e, struct str key, struct str fields,
+                                struct str expand)
+{
+    struct plan *p = plan_new(c, key);
+    if (!p) return NULL;
+    struct sql q;
+    sql_init(&q, &p->arena);
+    bool ok = select_columns(c, p, &q, e, fields, expand);
+    sql_printf(&q, " FROM %s AS t WHERE t.id = ", e->table);
+    p->id_bind = (int)q.bind_count;
+    sql_bind_value(&q, value_null());
+    sql_add(&q, " AND ");
+    if (c->trusted)
+        sql_add(&q, "1");
+    else
+        ok = ok && access_row_sql(c->who, e, ACTION_READ, "t", &q);
+    if (ok && finish_sql(c, p, &q)) return p;
+    if (!ok) sql_free(&q);
+    plan_drop(p);
+    if (c->error->kind == ERROR_NONE) error_no_memory(c->error);
+    return NULL;
+}
+
+static struct str plan_key(struct context *c, const char *kind, const struct entity *e, const char *rest)
+{
+    return str_of(arena_printf(c->arena, "%s\x1f%s\x1f%.*s\x1f%d%d\x1f%s", kind, e->name,
+                               STR_ARG(c->who->role_key), c->trusted, (int)c->env.lang, rest));
+}
+
+bool query_get(struct context *c, const struct entity *e, int64_t id, struct str fields, struct str expand,
+               struct buf *out, int64_t *version)
+{
+    char *rest = arena_printf(c->arena, "%d%.*s\x1f%.*s", fields.p != NULL, STR_ARG(fields), STR_ARG(expand));
+    struct str key = rest ? plan_key(c, "get", e, rest) : (struct str){NULL, 0};
+    if (!key.p) return error_no_memory(c->error);
+    struct plan *p = plan_find(c, key), *made = p ? NULL : compile_get(c, e, key, fields, expand);
+    if (!p) p = made;
+    struct stmt *s = p ? plan_start(c, p) : NULL;
+    bool ok = false;
+    if (s) {
+        stmt_bind_int(s, p->id_bind + 1, id);
+        enum step step = stmt_step(s, c->error);
+        if (step == STEP_DONE)
+            error_set(c->error, ERROR_NOT_FOUND, "there is no such record: %s", "нет такой записи: %s",
+                      e->label.text[c->error->lang]);
+        if (step == STEP_ROW) {
+            *version = stmt_int(s, 1);
+            ok = select_write_row(c, p, e, s, out);
+        }
+        db_release(s);
+    }
+    if (made && c->plans)
+        plan_keep(c, made);
+    else
+        plan_drop(made);
+    return ok;
+}
+
+/* ---- lists ---- */
+
+/* A column of a board: its key, on top of the query. */
+struct group {
+    const struct field *field;
+    struct value key;
+};
+
+static bool sort_key_sql(struct context *c, struct sql *q, const struct entity *e, const struct sort_term *t)
+{
+    return read_sql(c, q, e, t->field, "t");
+}
+
+static void bind_cursor(struct plan *p, struct sql *q, int key)
+{
+    p->cursor_bind[p->cursor_count] = (int)q->bind_count;
+    p->cursor_key[p->cursor_count++] = key;
+    sql_bind_value(q, value_null());
+}
+
+/* "Behind the cursor" from term i on; see the header of the file for missing values: they are the greatest.
+ */
+static bool after_sql(struct context *c, struct plan *p, struct sql *q, const struct entity *e,
+                      const struct cursor *cursor, size_t i)
+{
+    if (i == p->sort.count) {
+        sql_add(q, p->sort.id_descending ? "t.id < " : "t.id > ");
+        bind_cursor(p, q, -1);
+        return true;
+    }
+    const struct sort_term *t = &p->sort.terms[i];
+    const char *collate = t->text ? " COLLATE perigee" : "";
+    bool null = cursor->keys[i].type == VALUE_NULL, ok = true;
+    sql_add(q, "(");
+    if (null) {
+        if (t->descending) {
+            ok = sort_key_sql(c, q, e, t);
+            sql_add(q, " IS NOT NULL OR ");
+        }
+        sql_add(q, "(");
+        ok = ok && sort_key_sql(c, q, e, t);
+        sql_add(q, " IS NULL AND ");
+    } else {
+        ok = sort_key_sql(c, q, e, t);
+        sql_add(q, t->descending ? " < " : " > ");
+        bind_cursor(p, q, (int)i);
+        sql_printf(q, "%s OR ", collate);
+        if (!t->descending && t->nullable && i > 0) {
+            ok = ok && sort_key_sql(c, q, e, t);
+            sql_add(q, " IS NULL OR ");
+        }
+        sql_add(q, "(");
+        ok = ok && sort_key_sql(c, q, e, t);
+        sql_add(q, " = ");
+        bind_cursor(p, q, (int)i);
+        sql_add(q, " AND ");
+    }
+    ok = ok && after_sql(c, p, q, e, cursor, i + 1);
+    sql_add(q, "))");
+    return ok;
+}
+
+/* Where the first key may be missing, the list is read in two phases, so that each of them is one range of an
+ * index: those that have it (0) and those that have not (1). */
+static bool phase_sql(struct context *c, struct plan *p, struct sql *q, const struct entity *e, int phase,
+                      const struct cursor *cursor)
+{
+    const struct sort_term *first = p->sort.count ? &p->sort.terms[0] : NULL;
+    bool ok = true;
+    if (first && first->nullable) {
+        sql_add(q, " AND ");
+        ok = sort_key_sql(c, q, e, first);
+        sql_add(q, phase ? " IS NULL" : " IS NOT NULL");
+    }
+    bool resumes = cursor->given && cursor->phase == phase;
+    if (!resumes) return ok;
+    if (first && phase == 0) { /* the range that an index can start from */
+        sql_add(q, " AND ");
+        ok = ok && sort_key_sql(c, q, e, first);
+        sql_add(q, first->descending ? " <= " : " >= ");
+        bind_cursor(p, q, 0);
+        if (first->text) sql_add(q, " COLLATE perigee");
+    }
+    sql_add(q, " AND ");
+    return ok && after_sql(c, p, q, e, cursor, 0);
+}
+
+static bool order_sql(struct context *c, struct plan *p, struct sql *q, const struct entity *e, int phase)
+{
+    bool ok = true;
+    sql_add(q, " ORDER BY ");
+    for (size_t i = phase ? 1 : 0; i < p->sort.count; i++) {
+        const struct sort_term *t = &p->sort.terms[i];
+        ok = ok && sort_key_sql(c, q, e, t);
+        if (t->text) sql_add(q, " COLLATE perigee");
+        sql_add(q, t->descending ? " DESC" : " ASC");
+        if (i > 0 && t->nullable) sql_add(q, t->descending ? " NULLS FIRST" : " NULLS LAST");
+        sql_add(q, ", ");
+    }
+    sql_add(q, p->sort.id_descending ? "t.id DESC" : "t.id ASC");
+    return ok;
+}
+
+static bool group_sql(struct context *c, struct plan *p, struct sql *q, const struct entity *e,
+                      const struct group *g)
+{
+    if (!g) return true;
+    sql_add(q, " AND ");
+    bool ok = read_sql(c, q, e, g->field, "t");
+    sql_add(q, " IS ");
+    p->group_bind = (int)q->bind_count;
+    sql_bind_value(q, g->key);
+    return ok;
+}
+
+static struct plan *compile_list(struct context *c, const struct query *query, const struct sort *sort,
+                                 const struct cursor *cursor, int phase, const struct group *g,
+                                 struct str key)
+{
+    const struct entity *e = query->entity;
+    struct plan *p = plan_new(c, key);
+    if (!p) return NULL;
+    p->sort = *sort;
+    struct sql q;
+    sql_init(&q, &p->arena);
+    /* What the filter binds must live as long as the plan. */
+    struct context mine = *c;
+    mine.arena = &p->arena;
+    bool ok = select_columns(&mine, p, &q, e, query->fields, query->expand);
+    for (size_t i = 0; ok && i < sort->count; i++) {
+        sql_add(&q, ", ");
+        ok = sort_key_sql(&mine, &q, e, &sort->terms[i]);
+    }
+    sql_printf(&q, " FROM %s AS t", e->table);
+    ok = ok && select_where(&mine, &q, query) && group_sql(&mine, p, &q, e, g) &&
+         phase_sql(&mine, p, &q, e, phase, cursor) && order_sql(&mine, p, &q, e, phase);
+    sql_add(&q, " LIMIT ");
+    p->limit_bind = (int)q.bind_count;
+    sql_bind_value(&q, value_null());
+    if (ok && finish_sql(c, p, &q)) return p;
+    if (!ok) sql_free(&q);
+    plan_drop(p);
+    if (c->error->kind == ERROR_NONE) error_no_memory(c->error);
+    return NULL;
+}
+
+/* Which keys of the cursor are missing decides the SQL, what they are does not. */
+static struct str list_key(struct context *c, const struct query *q, const struct sort *sort,
+                           const struct cursor *cursor, int phase, const struct group *g)
+{
+    char shape[SORT_MAX + 2] = "-";
+    if (q->param_count) return STR(""); /* scripts' parameters are bound as constants: compiled each time */
+    if (cursor->given && cursor->phase == phase) {
+        size_t n = 0;
+        shape[n++] = 'c';
+        for (size_t i = 0; i < sort->count; i++)
+            shape[n++] = cursor->keys[i].type == VALUE_NULL ? '0' : '1';
+    }
+    char *rest = arena_printf(c->arena, "%d%s\x1f%s\x1f%.*s\x1f%.*s\x1f%d%.*s\x1f%.*s\x1f%.*s", phase, shape,
+                              g ? g->field->name : "", STR_ARG(q->filter), STR_ARG(q->sort),
+                              q->fields.p != NULL, STR_ARG(q->fields), STR_ARG(q->expand), STR_ARG(q->q));
+    return rest ? plan_key(c, "list", q->entity, rest) : (struct str){NULL, 0};
+}
+
+struct page {
+    struct buf *out;
+    int64_t limit, count;
+    bool more;
+    struct cursor last;
+};
+
+static bool read_keys(struct context *c, const struct plan *p, struct stmt *s, int phase, struct cursor *out)
+{
+    *out = (struct cursor){.given = true, .phase = phase, .id = stmt_int(s, 0)};
+    for (size_t i = 0; i < p->sort.count; i++) {
+        int at = p->sort_at + (int)i;
+        if (stmt_null(s, at)) continue;
+        if (!p->sort.terms[i].text)
+            out->keys[i] = value_of(VALUE_ID, stmt_int(s, at));
+        else
+            out->keys[i] = value_text(arena_str(c->arena, stmt_text(s, at)));
+        if (p->sort.terms[i].text && !out->keys[i].s.p) return error_no_memory(c->error);
+    }
+    return true;
+}
+
+static bool run_rows(struct context *c, const struct plan *p, const struct entity *e, struct stmt *s,
+                     int phase, struct page *page)
+{
+    enum step step;
+    while ((step = stmt_step(s, c->error)) == STEP_ROW) {
+        if (page->count == page->limit) {
+            page->more = true;
+            return true;
+        }
+        if (!select_write_row(c, p, e, s, page->out)) return false;
+        page->count++;
+        if (page->count == page->limit && !read_keys(c, p, s, phase, &page->last)) return false;
+    }
+    return step == STEP_DONE;
+}
+
+static bool run_phase(struct context *c, const struct query *query, const struct sort *sort,
+                      const struct cursor *cursor, int phase, const struct group *g, struct page *page)
+{
+    struct str key = list_key(c, query, sort, cursor, phase, g);
+    if (!key.p) return error_no_memory(c->error);
+    bool keep = c->plans && key.n;
+    struct plan *p = keep ? plan_find(c, key) : NULL, *made = NULL;
+    if (!p) p = made = compile_list(c, query, sort, cursor, phase, g, key);
+    struct stmt *s = p ? plan_start(c, p) : NULL;
+    bool ok = false;
+    if (s) {
+        for (size_t i = 0; i < p->cursor_count; i++) {
+            int k = p->cursor_key[i];
+            if (k < 0)
+                stmt_bind_int(s, p->cursor_bind[i] + 1, cursor->id);
+            else
+                stmt_bind_value(s, p->cursor_bind[i] + 1, cursor->keys[k]);
+        }
+        if (g) stmt_bind_value(s, p->group_bind + 1, g->key);
+        stmt_bind_int(s, p->limit_bind + 1, page->limit - page->count + 1);
+        ok = run_rows(c, p, query->entity, s, phase, page);
+        db_release(s);
+    }
+    if (made && keep)
+        plan_keep(c, made);
+    else
+        plan_drop(made);
+    return ok;
+}
+
+static bool run_list(struct context *c, const struct query *query, const struct group *g, struct page *page,
+                     struct sort *sort)
+{
+    struct cursor cursor;
+    if (!sort_parse(c, query->entity, query->sort, sort) || !cursor_parse(c, query, sort, &cursor))
+        return false;
+    bool two = sort->count && sort->terms[0].nullable;
+    int first = two && sort->terms[0].descending ? 1 : 0;
+    for (int i = 0; i < (two ? 2 : 1); i++) {
+        int phase = i == 0 ? first : 1 - first;
+        if (cursor.given && i == 0 && cursor.phase != phase) continue; /* that phase is behind us */
+        if (!run_phase(c, query, sort, &cursor, phase, g, page)) return false;
+        if (page->more) break;
+        if (page->count == page->limit && i == 0 &&
+            two) { /* full exactly at the border: look whether the next phase has any */
+            struct page probe = {.out = page->out, .limit = 0};
+            if (!run_phase(c, query, sort, &cursor, 1 - phase, g, &probe)) return false;
+            page->more = probe.more;
+            break;
+        }
+    }
+    return true;
+}
+
+static bool check_limit(struct context *c, const struct query *q)
+{
+    if (q->limit >= 0 && q->limit <= LIMIT_MAX) return true;
+    error_add(c->error, "limit", "bad_limit", "limit is from 1 to %d", "limit: от 1 до %d", LIMIT_MAX);
+    return error_set(c->error, ERROR_BAD_REQUEST, "limit is from 1 to %d", "limit: от 1 до %d", LIMIT_MAX);
+}
+
+static bool check_readable(struct context *c, const struct entity *e)
+{
+    if (c->trusted || access_may(c->who, e, ACTION_READ)) return true;
+    return error_set(c->error, ERROR_FORBIDDEN, "your roles do not let you read this: %s",
+                     "ваши роли не позволяют это читать: %s", e->plural.text[c->error->lang]);
+}
+
+static bool count_rows(struct context *c, const struct query *query, int64_t *total)
+{
+    struct sql q;
+    sql_init(&q, c->arena);
+    sql_printf(&q, "SELECT count(*) FROM %s AS t", query->entity->table);
+    bool ok = select_where(c, &q, query);
+    struct stmt *s =
+        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
+    sql_free(&q);
+    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    enum step step = STEP_ERROR;
+    if (sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena))
+        step = stmt_step(s, c->error);
+    else
+        error_no_memory(c->error);
+    if (step == STEP_ROW) *total = stmt_int(s, 0);
+    db_release(s);
+    return step == STEP_ROW;
+}
+
+bool query_list(struct context *c, const struct query *q, struct buf *out)
+{
+    struct sort sort;
+    int64_t total = 0;
+    if (!check_readable(c, q->entity) || !check_limit(c, q)) return false;
+    struct page page = {.out = out, .limit = q->limit ? q->limit : LIMIT_DEFAULT};
+    json_object(out);
+    json_key(out, STR("items"));
+    json_array(out);
+    if (!run_list(c, q, NULL, &page, &sort)) return false;
+    json_end_array(out);
+    if (page.more) {
+        json_key(out, STR("next"));
+        if (!cursor_write(c, q, &sort, &page.last, out)) return false;
+    }
+    if (q->count) {
+        if (!count_rows(c, q, &total)) return false;
+        json_key(out, STR("total"));
+        json_int(out, total);
+    }
+    json_end_object(out);
+    return out->failed ? error_no_memory(c->error) : true;
+}
+
+bool query_group_page(struct context *c, const struct query *q, const struct field *field, struct value key,
+                      struct buf *out)
+{
+    struct sort sort;
+    struct group g = {field, key};
+    struct page page = {.out = out, .limit = q->limit ? q->limit : 20};
+    json_key(out, STR("items"));
+    json_array(out);
+    if (!run_list(c, q, &g, &page, &sort)) return false;
+    json_end_array(out);
+    if (!page.more) return true;
+    json_key(out, STR("next"));
+    return cursor_write(c, q, &sort, &page.last, out);
+}
+
+bool query_ids(struct context *c, const struct query *q, int64_t **ids, size_t *count)
+{
+    struct query mine = *q;
+    struct buf out;
+    mine.fields = STR("id");
+    buf_init(&out, 4 << 20);
+    bool ok = query_list(c, &mine, &out);
+    struct str text = ok ? arena_str(c->arena, buf_view(&out)) : (struct str){NULL, 0};
+    buf_free(&out);
+    if (!text.p) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    struct json_value *root = json_parse(c->arena, text, c->error);
+    const struct json_value *items = root ? json_member(root, STR("items")) : NULL;
+    if (!items) return false;
+    *count = 0;
+    *ids = arena_array(c->arena, items->count + 1, sizeof **ids);
+    if (!*ids) return error_no_memory(c->error);
+    for (struct json_value *i = items->first; i; i = i->next)
+        if (id_parse(i->first->text, &(*ids)[*count])) ++*count;
+    return true;
+}
+
+/* ---- export ---- */
+
+static void csv_value(struct buf *out, struct str s)
+{
+    bool quote = s.n == 0;
+    /* A cell that begins like a formula is run by spreadsheets: an apostrophe in front makes it text. */
+    bool formula =
+        s.n && strchr("=+-@\t\r", s.p[0]) && !(s.p[0] == '-' && s.n > 1 && s.p[1] >= '0' && s.p[1] <= '9');
+    for (size_t i = 0; i < s.n; i++)
+        quote = quote || strchr(",;\"\r\n", s.p[i]);
+    if (s.n == 0) return;
+    if (!quote && !formula) {
+        buf_str(out, s);
+        return;
+    }
+    buf_char(out, '"');
+    if (formula) buf_char(out, '\'');
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] == '"') buf_char(out, '"');
+        buf_char(out, s.p[i]);
+    }
+    buf_char(out, '"');
+}
+
+static bool csv_header(struct context *c, const struct query *q, struct buf *out)
+{
+    bool first = true;
+    for (size_t i = 0; i < q->entity->field_count; i++) {
+        const struct field *f = q->entity->fields[i];
+        bool may = !f->hidden && f->type != FIELD_COMPUTED &&
+                   (c->trusted || access_field(c->who, q->entity, f, ACTION_READ) != ACCESS_NEVER);
+        if (!may || (q->fields.p && f->index != SYSTEM_ID && !str_eq(q->fields, STR("")) &&
+                     !memmem(q->fields.p, q->fields.n, f->name, strlen(f->name))))
+            continue;
+        if (!first) buf_char(out, ',');
+        csv_value(out, str_of(f->name));
+        first = false;
+    }
+    buf_cstr(out, "\r\n");
+    return true;
+}
+
+static void csv_row(const struct entity *e, const struct json_value *record, struct buf *out)
+{
+    (void)e;
+    bool first = true;
+    for (const struct json_value *m = record->first; m; m = m->next) {
+        if (!first) buf_char(out, ',');
+        first = false;
+        if (m->type == JSON_STRING || m->type == JSON_NUMBER)
+            csv_value(out, m->text);
+        else if (m->type == JSON_TRUE || m->type == JSON_FALSE)
+            buf_cstr(out, m->type == JSON_TRUE ? "true" : "false");
+        else if (m->type == JSON_ARRAY || m->type == JSON_OBJECT) {
+            struct buf cell;
+            buf_init(&cell, 1 << 20);
+            for (const struct json_value *i = m->first; i; i = i->next) {
+                if (cell.n) buf_char(&cell, '|');
+                buf_str(&cell, i->text);
+            }
+            csv_value(out, buf_view(&cell));
+            buf_free(&cell);
+        }
+    }
+    buf_cstr(out, "\r\n");
+}
+
+bool query_export(struct context *c, const struct query *q, enum export_format format, bool first,
+                  struct buf *out, struct str *next)
+{
+    struct buf page;
+    buf_init(&page, 64 << 20);
+    bool ok = query_list(c, q, &page);
+    struct str text = ok ? arena_str(c->arena, buf_view(&page)) : (struct str){NULL, 0};
+    buf_free(&page);
+    if (!text.p) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    struct json_value *root = json_parse(c->arena, text, c->error);
+    const struct json_value *items = root ? json_member(root, STR("items")) : NULL,
+                            *more = root ? json_member(root, STR("next")) : NULL;
+    if (!items) return false;
+    if (first && format == EXPORT_CSV && !csv_header(c, q, out)) return false;
+    const char *at = text.p;
+    for (struct json_value *i = items->first; i; i = i->next) {
+        if (format == EXPORT_CSV) csv_row(q->entity, i, out);
+    }
+    if (format == EXPORT_NDJSON) { /* the objects stand in the page as they are: cut them at their depth */
+        int depth = 0;
+        bool quoted = false;
+        const char *start = NULL;
+        for (at = strchr(text.p, '[') + 1; at < text.p + text.n; at++) {
+            if (quoted) {
+                if (*at == '\\')
+                    at++;
+                else if (*at == '"')
+                    quoted = false;
+            } else if (*at == '"')
+                quoted = true;
+            else if (*at == '{' || *at == '[') {
+                if (depth++ == 0) start = at;
+            } else if (*at == '}' || *at == ']') {
+                if (depth == 0) break;
+                if (--depth == 0 && start) {
+                    buf_add(out, start, (size_t)(at - start) + 1);
+                    buf_char(out, '\n');
+                }
+            }
+        }
+    }
+    *next = more ? more->text : (struct str){NULL, 0};
+    return out->failed ? error_no_memory(c->error) : true;
+}
