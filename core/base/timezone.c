@@ -201,6 +201,11 @@ const struct timezone_data *timezone_find(struct str name)
     return z;
 }
 
+const char *timezone_name(const struct timezone_data *z)
+{
+    return z->name;
+}
+
 /* Local seconds since 1970 at which a rule changes the clock in a year. */
 static int64_t change(const struct rule *r, int64_t year)
 {

@@ -13,6 +13,9 @@ struct timezone_data;
  * is none (names with ".." or a leading "/" are refused). Thread-safe. */
 const struct timezone_data *timezone_find(struct str name);
 
+/* The name it was found by. */
+const char *timezone_name(const struct timezone_data *z);
+
 /* Seconds to add to UTC at that instant. NULL zone means UTC. */
 int timezone_offset(const struct timezone_data *z, int64_t ms);
 

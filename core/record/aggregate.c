@@ -1,0 +1,245 @@
+/* aggregate.c: counts, exact sums, averages, least and greatest values by up to four keys; dates by day,
+ * week, month, quarter, year. */
+#include "base/decimal.h"
+#include "base/json.h"
+#include "base/suggest.h"
+#include "record/internal.h"
+#include "record/plan.h"
+
+#define KEYS_MAX 4
+#define MEASURES_MAX 16
+#define GROUPS_MAX 10000
+
+enum measure_kind { MEASURE_SUM, MEASURE_AVG, MEASURE_MIN, MEASURE_MAX, MEASURE_KINDS };
+
+struct key {
+    const struct field *field;
+    const char *name; /* "close_date:month" */
+    char unit;        /* of dates; 0 */
+};
+
+struct measure {
+    enum measure_kind kind;
+    const struct field *field;
+};
+
+struct report {
+    struct key keys[KEYS_MAX];
+    size_t key_count;
+    struct measure measures[MEASURES_MAX];
+    size_t measure_count;
+};
+
+static const char *const kind_names[] = {"sum", "avg", "min", "max"};
+
+static bool bad(struct context *c, const char *pointer, const char *en, const char *ru, struct str what)
+{
+    error_add(c->error, pointer, "bad_value", "%s: \"%.*s\"", "%s: «%.*s»",
+              c->error->lang == LANG_RU ? ru : en, STR_ARG(what));
+    return error_set(c->error, ERROR_BAD_REQUEST, "%s: \"%.*s\"", "%s: «%.*s»",
+                     c->error->lang == LANG_RU ? ru : en, STR_ARG(what));
+}
+
+static bool parse_unit(struct context *c, struct str unit, char *out)
+{
+    static const char *const names[] = {"day", "week", "month", "quarter", "year"};
+    for (size_t i = 0; i < 5; i++)
+        if (str_is(unit, names[i])) return *out = names[i][0], true;
+    return bad(c, "group_by", "the unit is day, week, month, quarter or year",
+               "единица: day, week, month, quarter или year", unit);
+}
+
+static bool parse_keys(struct context *c, const struct entity *e, struct str list, struct report *r)
+{
+    while (list.p && list.n) {
+        struct str whole = str_trim(str_cut(&list, ',')), rest = whole, name = str_cut(&rest, ':');
+        if (r->key_count == KEYS_MAX) return bad(c, "group_by", "at most 4 keys", "не более 4 ключей", whole);
+        struct key *k = &r->keys[r->key_count++];
+        k->field = readable_field(c, e, name, "group_by");
+        k->name = arena_dup(c->arena, whole);
+        if (!k->field) return false;
+        if (!k->name) return error_no_memory(c->error);
+        enum value_type t = field_value_type(k->field);
+        if (t == VALUE_SET || k->field->type == FIELD_COMPUTED || k->field->type == FIELD_JSON ||
+            k->field->type == FIELD_LONGTEXT)
+            return bad(c, "group_by", "cannot group by this field", "по этому полю нельзя группировать",
+                       name);
+        if (!rest.p) continue;
+        if (t != VALUE_DATE && t != VALUE_DATETIME)
+            return bad(c, "group_by", "only dates have units", "единицы есть только у дат", whole);
+        if (!parse_unit(c, rest, &k->unit)) return false;
+    }
+    return true;
+}
+
+static bool parse_measures(struct context *c, const struct entity *e, enum measure_kind kind, struct str list,
+                           struct report *r)
+{
+    while (list.p && list.n) {
+        struct str name = str_trim(str_cut(&list, ','));
+        const struct field *f = readable_field(c, e, name, kind_names[kind]);
+        if (!f) return false;
+        enum value_type t = field_value_type(f);
+        bool number = t == VALUE_NUMBER,
+             ordered = number || t == VALUE_DATE || t == VALUE_DATETIME || t == VALUE_TEXT;
+        if (f->type == FIELD_COMPUTED || f->type == FIELD_JSON || (kind <= MEASURE_AVG ? !number : !ordered))
+            return bad(c, kind_names[kind], "this field cannot be taken together so",
+                       "это поле нельзя так свести", name);
+        if (r->measure_count == MEASURES_MAX)
+            return bad(c, kind_names[kind], "at most 16 measures", "не более 16 показателей", name);
+        r->measures[r->measure_count++] = (struct measure){kind, f};
+    }
+    return true;
+}
+
+static bool key_sql(struct context *c, struct sql *q, const struct entity *e, const struct key *k)
+{
+    bool instant = k->unit && field_value_type(k->field) == VALUE_DATETIME;
+    if (k->unit) sql_add(q, "period_start(");
+    if (instant) sql_add(q, "local_day(");
+    bool ok = read_sql(c, q, e, k->field, "t");
+    if (instant) {
+        sql_add(q, ", ");
+        sql_bind_value(q,
+                       c->env.zone ? value_text(str_of(timezone_name(c->env.zone))) : value_text(STR("UTC")));
+        sql_add(q, ")");
+    }
+    if (k->unit) sql_printf(q, ", '%c')", k->unit);
+    return ok;
+}
+
+static bool measure_sql(struct context *c, struct sql *q, const struct entity *e, const struct measure *m)
+{
+    sql_add(q, m->kind == MEASURE_MIN ? "min(" : m->kind == MEASURE_MAX ? "max(" : "dec_sum(");
+    bool ok = read_sql(c, q, e, m->field, "t");
+    if (m->kind >= MEASURE_MIN && field_value_type(m->field) == VALUE_TEXT) sql_add(q, " COLLATE perigee");
+    sql_add(q, ")");
+    if (m->kind != MEASURE_AVG) return ok;
+    sql_add(q, ", count(");
+    ok = ok && read_sql(c, q, e, m->field, "t");
+    sql_add(q, ")");
+    return ok;
+}
+
+static struct stmt *prepare(struct context *c, const struct query *query, const struct report *r)
+{
+    struct sql q;
+    const struct entity *e = query->entity;
+    sql_init(&q, c->arena);
+    sql_add(&q, "SELECT count(*)");
+    bool ok = true;
+    for (size_t i = 0; ok && i < r->key_count; i++) {
+        sql_add(&q, ", ");
+        ok = key_sql(c, &q, e, &r->keys[i]);
+    }
+    for (size_t i = 0; ok && i < r->measure_count; i++) {
+        sql_add(&q, ", ");
+        ok = measure_sql(c, &q, e, &r->measures[i]);
+    }
+    sql_printf(&q, " FROM %s AS t", e->table);
+    ok = ok && select_where(c, &q, query);
+    for (size_t i = 0; i < r->key_count; i++)
+        sql_printf(&q, "%s%zu", i ? ", " : " GROUP BY ", i + 2);
+    for (size_t i = 0; i < r->key_count; i++)
+        sql_printf(&q, "%s%zu", i ? ", " : " ORDER BY ", i + 2);
+    sql_printf(&q, " LIMIT %d", GROUPS_MAX + 1);
+    struct stmt *s =
+        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
+    sql_free(&q);
+    if (!s) return c->error->kind == ERROR_NONE ? (error_no_memory(c->error), NULL) : NULL;
+    if (sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena)) return s;
+    db_release(s);
+    return error_no_memory(c->error), NULL;
+}
+
+static void write_average(struct buf *out, const struct field *f, struct stmt *s, int at)
+{
+    int64_t n = stmt_int(s, at + 1), mean;
+    int scale = f->scale + 2 > 6 ? f->scale : f->scale + 2;
+    if (n == 0 || !decimal_div(stmt_int(s, at), f->scale, n, 0, scale, &mean))
+        json_null(out);
+    else
+        json_decimal(out, mean, scale);
+}
+
+static void write_measures(const struct report *r, struct stmt *s, int at, struct buf *out)
+{
+    for (int kind = 0; kind < MEASURE_KINDS; kind++) {
+        bool open = false;
+        int column = at;
+        for (size_t i = 0; i < r->measure_count; i++) {
+            const struct measure *m = &r->measures[i];
+            if ((int)m->kind == kind) {
+                if (!open) {
+                    json_key(out, str_of(kind_names[kind]));
+                    json_object(out);
+                }
+                open = true;
+                json_key(out, str_of(m->field->name));
+                if (m->kind == MEASURE_AVG)
+                    write_average(out, m->field, s, column);
+                else if (m->kind == MEASURE_SUM && stmt_null(s, column))
+                    json_int(out, 0);
+                else
+                    write_column(out, m->field, s, column);
+            }
+            column += m->kind == MEASURE_AVG ? 2 : 1;
+        }
+        if (open) json_end_object(out);
+    }
+}
+
+static void write_group(const struct report *r, bool count, struct stmt *s, struct buf *out)
+{
+    json_object(out);
+    json_key(out, STR("key"));
+    json_object(out);
+    for (size_t i = 0; i < r->key_count; i++) {
+        const struct key *k = &r->keys[i];
+        int at = (int)i + 1;
+        json_key_any(out, str_of(k->name));
+        if (k->unit && !stmt_null(s, at))
+            json_date(out, stmt_int(s, at));
+        else
+            write_column(out, k->field, s, at);
+    }
+    json_end_object(out);
+    if (count) {
+        json_key(out, STR("count"));
+        json_int(out, stmt_int(s, 0));
+    }
+    write_measures(r, s, (int)r->key_count + 1, out);
+    json_end_object(out);
+}
+
+bool query_aggregate(struct context *c, const struct query *q, const struct aggregate *a, struct buf *out)
+{
+    struct report r = {0};
+    if (!c->trusted && !access_may(c->who, q->entity, ACTION_READ))
+        return error_set(c->error, ERROR_FORBIDDEN, "your roles do not let you read this: %s",
+                         "ваши роли не позволяют это читать: %s", q->entity->plural.text[c->error->lang]);
+    if (!parse_keys(c, q->entity, a->group_by, &r) ||
+        !parse_measures(c, q->entity, MEASURE_SUM, a->sum, &r) ||
+        !parse_measures(c, q->entity, MEASURE_AVG, a->avg, &r) ||
+        !parse_measures(c, q->entity, MEASURE_MIN, a->min, &r) ||
+        !parse_measures(c, q->entity, MEASURE_MAX, a->max, &r))
+        return false;
+    struct stmt *s = prepare(c, q, &r);
+    if (!s) return false;
+    json_object(out);
+    json_key(out, STR("groups"));
+    json_array(out);
+    enum step step;
+    int64_t n = 0;
+    bool count = a->count || r.measure_count == 0;
+    while ((step = stmt_step(s, c->error)) == STEP_ROW && n++ < GROUPS_MAX)
+        write_group(&r, count, s, out);
+    db_release(s);
+    if (n > GROUPS_MAX)
+        return error_set(c->error, ERROR_QUERY_LIMIT, "more than %d groups: choose a coarser key",
+                         "больше %d групп: выберите более крупный ключ", GROUPS_MAX);
+    json_end_array(out);
+    json_end_object(out);
+    if (step == STEP_ERROR) return false;
+    return out->failed ? error_no_memory(c->error) : true;
+}

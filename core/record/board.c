@@ -1,0 +1,249 @@
+/* board.c: a set of records in columns, with counts and exact sums. */
+#include "base/json.h"
+#include "record/internal.h"
+#include "record/plan.h"
+
+#define COLUMNS_MAX 200
+
+struct board_column {
+    struct value key;
+    struct str label; /* JSON-ready text */
+    int64_t count;
+    int64_t sum;
+    bool has_sum;
+};
+
+struct board {
+    const struct field *by, *sum;
+    struct board_column columns[COLUMNS_MAX];
+    size_t count;
+};
+
+static bool add_column(struct context *c, struct board *b, struct value key, struct str label)
+{
+    if (b->count == COLUMNS_MAX)
+        return error_set(c->error, ERROR_BAD_REQUEST, "\"group_by\" gives more than %d columns",
+                         "group_by даёт больше %d колонок", COLUMNS_MAX);
+    b->columns[b->count++] = (struct board_column){.key = key, .label = label};
+    return true;
+}
+
+/* Columns known before any record is read: the stages of the pipeline, the options of a field. */
+static bool known_columns(struct context *c, struct board *b)
+{
+    const struct field *f = b->by;
+    for (size_t i = 0; f->type == FIELD_OPTION && i < f->option_count; i++)
+        if (!add_column(c, b, value_text(str_of(f->options[i].value)),
+                        str_of(f->options[i].label.text[c->env.lang])))
+            return false;
+    const struct entity *stage = c->catalog->stage;
+    if (f->type != FIELD_STAGE || !stage) return true;
+    const struct field *name = entity_field(stage, STR("name")), *order = entity_field(stage, STR("order")),
+                       *of = entity_field(stage, STR("pipeline"));
+    char *sql = arena_printf(c->arena,
+                             "SELECT %s, label(%s, ?1) FROM %s WHERE active = 1 AND coalesce(%s, ?2) = ?2 "
+                             "ORDER BY %s, id LIMIT %d",
+                             stage->code->column, name ? name->column : stage->code->column, stage->table,
+                             of ? of->column : "NULL", order ? order->column : "id", COLUMNS_MAX);
+    struct stmt *s = sql ? db_prepare(c->db, str_of(sql), c->error) : NULL;
+    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    stmt_bind_text(s, 1, str_of(lang_code(c->env.lang)));
+    stmt_bind_text(s, 2, str_of(f->pipeline->name));
+    enum step step;
+    bool ok = true;
+    while (ok && (step = stmt_step(s, c->error)) == STEP_ROW)
+        ok = add_column(c, b, value_text(arena_str(c->arena, stmt_text(s, 0))),
+                        arena_str(c->arena, stmt_text(s, 1)));
+    db_release(s);
+    return ok && step == STEP_DONE;
+}
+
+/* The title of a referenced record, as far as the caller may read it. */
+static bool label_of(struct context *c, const struct field *f, struct value key, struct str *label)
+{
+    *label = (struct str){NULL, 0};
+    const struct entity *to = f->type == FIELD_REF && !f->any ? f->to : NULL;
+    if (!to || !to->title || key.type == VALUE_NULL) return true;
+    if (!c->trusted && access_field(c->who, to, to->title, ACTION_READ) == ACCESS_NEVER) return true;
+    struct sql q;
+    sql_init(&q, c->arena);
+    sql_add(&q, "SELECT ");
+    bool ok = read_sql(c, &q, to, to->title, "t");
+    sql_printf(&q, " FROM %s AS t WHERE t.%s = ", to->table, to->setting ? to->code->column : "id");
+    sql_bind_value(&q, key);
+    sql_add(&q, " AND ");
+    if (c->trusted)
+        sql_add(&q, "1");
+    else
+        ok = ok && access_row_sql(c->who, to, ACTION_READ, "t", &q);
+    struct stmt *s =
+        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
+    sql_free(&q);
+    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    enum step step = STEP_ERROR;
+    if (sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena))
+        step = stmt_step(s, c->error);
+    else
+        error_no_memory(c->error);
+    if (step == STEP_ROW && !stmt_null(s, 0)) *label = arena_str(c->arena, stmt_text(s, 0));
+    db_release(s);
+    return step != STEP_ERROR;
+}
+
+static struct value key_value(struct context *c, const struct field *f, struct stmt *s, int at)
+{
+    if (stmt_null(s, at)) return value_null();
+    enum value_type type = field_value_type(f);
+    if (type == VALUE_TEXT) return value_text(arena_str(c->arena, stmt_text(s, at)));
+    return (struct value){.type = type, .scale = f->scale, .i = stmt_int(s, at)};
+}
+
+static struct board_column *column_of(struct context *c, struct board *b, struct value key)
+{
+    for (size_t i = 0; i < b->count; i++)
+        if (value_same(b->columns[i].key, key)) return &b->columns[i];
+    struct str label;
+    if (!label_of(c, b->by, key, &label) || !add_column(c, b, key, label)) return NULL;
+    return &b->columns[b->count - 1];
+}
+
+/* Counts and sums of all columns in one pass. */
+static bool count_columns(struct context *c, const struct query *query, struct board *b)
+{
+    struct sql q;
+    sql_init(&q, c->arena);
+    sql_add(&q, "SELECT ");
+    bool ok = read_sql(c, &q, query->entity, b->by, "t");
+    sql_add(&q, ", count(*)");
+    if (b->sum) {
+        sql_add(&q, ", dec_sum(");
+        ok = ok && read_sql(c, &q, query->entity, b->sum, "t");
+        sql_add(&q, ")");
+    }
+    sql_printf(&q, " FROM %s AS t", query->entity->table);
+    ok = ok && select_where(c, &q, query);
+    sql_add(&q, " GROUP BY 1");
+    struct stmt *s =
+        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
+    sql_free(&q);
+    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    enum step step = STEP_ERROR;
+    if (!sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena))
+        error_no_memory(c->error);
+    else
+        while ((step = stmt_step(s, c->error)) == STEP_ROW) {
+            struct board_column *k = column_of(c, b, key_value(c, b->by, s, 0));
+            if (!k) break;
+            k->count = stmt_int(s, 1);
+            k->has_sum = b->sum && !stmt_null(s, 2);
+            k->sum = b->sum ? stmt_int(s, 2) : 0;
+        }
+    db_release(s);
+    return step == STEP_DONE;
+}
+
+static bool write_board_column(struct context *c, const struct query *q, const struct board *b,
+                               const struct board_column *k, struct buf *out)
+{
+    json_object(out);
+    json_key(out, STR("key"));
+    record_write_value(out, b->by, k->key, c->env.lang);
+    json_key(out, STR("label"));
+    if (k->label.p)
+        json_str(out, k->label);
+    else
+        record_write_value(out, b->by, k->key, c->env.lang);
+    json_key(out, STR("count"));
+    json_int(out, k->count);
+    json_key(out, STR("sum"));
+    json_object(out);
+    if (b->sum) {
+        json_key(out, str_of(b->sum->name));
+        json_decimal(out, k->sum, b->sum->scale);
+    }
+    json_end_object(out);
+    bool ok = query_group_page(c, q, b->by, k->key, out);
+    json_end_object(out);
+    return ok;
+}
+
+static bool groupable(struct context *c, const struct field *f)
+{
+    enum value_type t = field_value_type(f);
+    if (t != VALUE_SET && f->type != FIELD_COMPUTED && f->type != FIELD_JSON && f->type != FIELD_LONGTEXT)
+        return true;
+    error_add(c->error, "group_by", "not_groupable", "cannot group by \"%s\"",
+              "по полю «%s» нельзя группировать", f->name);
+    return error_set(c->error, ERROR_BAD_REQUEST, "cannot group by \"%s\"",
+                     "по полю «%s» нельзя группировать", f->name);
+}
+
+static bool summable(struct context *c, const struct field *f, const char *pointer)
+{
+    if (field_value_type(f) == VALUE_NUMBER && f->type != FIELD_COMPUTED) return true;
+    error_add(c->error, pointer, "not_a_number", "\"%s\" is not a number", "поле «%s» не число", f->name);
+    return error_set(c->error, ERROR_BAD_REQUEST, "\"%s\" is not a number", "поле «%s» не число", f->name);
+}
+
+static bool find_sum(struct context *c, const struct entity *e, struct str name, const struct field **out)
+{
+    *out = NULL;
+    if (name.p) {
+        *out = readable_field(c, e, name, "sum");
+        return *out && summable(c, *out, "sum");
+    }
+    for (size_t i = 0; i < e->field_count && !*out; i++)
+        if (e->fields[i]->type == FIELD_MONEY &&
+            (c->trusted || access_field(c->who, e, e->fields[i], ACTION_READ) != ACCESS_NEVER))
+            *out = e->fields[i];
+    return true;
+}
+
+/* The key of a column as the client names it in `column=`. "null" or "" is the column of missing values. */
+static bool wanted_key(struct context *c, const struct board *b, struct str text, struct value *key)
+{
+    *key = value_null();
+    if (text.n == 0 || str_is(text, "null")) return true;
+    struct json_value v = {.type = JSON_STRING, .text = text};
+    enum value_type type = field_value_type(b->by);
+    if (type == VALUE_NUMBER) v.type = JSON_NUMBER;
+    if (type == VALUE_BOOL) v.type = str_is(text, "true") ? JSON_TRUE : JSON_FALSE;
+    const char *any = NULL;
+    if (record_value_json(c, b->by, &v, "column", key, &any)) return true;
+    return error_set(c->error, ERROR_BAD_REQUEST, "there is no such column", "нет такой колонки");
+}
+
+bool query_board(struct context *c, const struct query *q, struct str group_by, struct str sum,
+                 struct str column, struct buf *out)
+{
+    struct board *b = arena_alloc(c->arena, sizeof *b);
+    if (!b) return error_no_memory(c->error);
+    if (!c->trusted && !access_may(c->who, q->entity, ACTION_READ))
+        return error_set(c->error, ERROR_FORBIDDEN, "your roles do not let you read this: %s",
+                         "ваши роли не позволяют это читать: %s", q->entity->plural.text[c->error->lang]);
+    if (!group_by.n && q->entity->stage) group_by = str_of(q->entity->stage->name);
+    if (!group_by.n)
+        return error_set(c->error, ERROR_BAD_REQUEST, "say which field the columns are: group_by=…",
+                         "укажите поле колонок: group_by=…");
+    b->by = readable_field(c, q->entity, group_by, "group_by");
+    if (!b->by || !groupable(c, b->by) || !find_sum(c, q->entity, sum, &b->sum)) return false;
+    struct value only = value_null();
+    if (column.p && !wanted_key(c, b, column, &only)) return false;
+    if (q->cursor.n && !column.p)
+        return error_set(c->error, ERROR_BAD_REQUEST, "a cursor of a board goes with column=…",
+                         "курсор доски задают вместе с column=…");
+    if (!known_columns(c, b) || !count_columns(c, q, b)) return false;
+    json_object(out);
+    json_key(out, STR("columns"));
+    json_array(out);
+    bool found = !column.p;
+    for (size_t i = 0; i < b->count; i++) {
+        if (column.p && !value_same(b->columns[i].key, only)) continue;
+        found = true;
+        if (!write_board_column(c, q, b, &b->columns[i], out)) return false;
+    }
+    if (!found) return error_set(c->error, ERROR_BAD_REQUEST, "there is no such column", "нет такой колонки");
+    json_end_array(out);
+    json_end_object(out);
+    return out->failed ? error_no_memory(c->error) : true;
+}
