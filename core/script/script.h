@@ -38,11 +38,13 @@ struct script_config {
 
 void script_config_defaults(struct script_config *c);
 
+struct script_sources;
+
 struct script_set {
     atomic_size_t references;
     const struct catalog *catalog;
     struct script_config config;
-    /* … sources: in script_set.h, private to core/script */
+    struct script_sources *sources; /* sources.h */
 };
 
 /* Runs everything once, collects all mistakes: NULL with ERROR_SCRIPT_ERROR and one entry (file,

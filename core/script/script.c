@@ -1,0 +1,135 @@
+/* script.c: sets of scripts and the states that run them. */
+#include "base/log.h"
+#include "script/load.h"
+#include "script/state.h"
+
+#include <stdlib.h>
+
+void script_config_defaults(struct script_config *c)
+{
+    *c = (struct script_config){.scripts = "scripts", .workflows = "workflows", .plugins = "plugins"};
+    static const struct script_limits limits[SCRIPT_KIND_COUNT] = {
+        [SCRIPT_LOAD] = {.time_ms = 5000, .memory = (size_t)64 << 20},
+        [SCRIPT_HOOK] = {.time_ms = 100, .memory = (size_t)64 << 20, .rows = 2000, .queries = 200},
+        [SCRIPT_ACTION] = {.time_ms = 500, .memory = (size_t)64 << 20, .rows = 5000, .queries = 500},
+        [SCRIPT_ROUTE] = {.time_ms = 2000, .memory = (size_t)64 << 20, .rows = 20000, .queries = 1000},
+        [SCRIPT_JOB] = {.time_ms = 30000, .memory = (size_t)64 << 20, .rows = 100000, .queries = 10000},
+        [SCRIPT_COMPUTED] = {.time_ms = 20, .memory = (size_t)64 << 20, .rows = 100, .queries = 20},
+    };
+    memcpy(c->limits, limits, sizeof limits);
+}
+
+/* The mistakes that words and files collected, into the error; returns how many are more than warnings. */
+static size_t collect(lua_State *L, struct error *e)
+{
+    size_t wrong = 0;
+    lua_getfield(L, LUA_REGISTRYINDEX, REGISTRY_MISTAKES);
+    size_t n = lua_rawlen(L, -1);
+    for (size_t i = 1; i <= n; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        lua_getfield(L, -1, "warning");
+        bool warning = lua_toboolean(L, -1);
+        lua_getfield(L, -2, "message");
+        lua_getfield(L, -3, "file");
+        lua_getfield(L, -4, "line");
+        lua_getfield(L, -5, "suggestion");
+        const char *message = lua_tostring(L, -4), *file = lua_tostring(L, -3), *near = lua_tostring(L, -1);
+        struct error_entry *entry =
+            error_add(e, NULL, warning ? "warning" : "script_error", "%s", "%s", message ? message : "");
+        entry->file = file ? arena_dup(e->arena, str_of(file)) : NULL;
+        entry->line = (int)lua_tointeger(L, -2);
+        entry->suggestion = near ? arena_dup(e->arena, str_of(near)) : NULL;
+        wrong += !warning;
+        lua_pop(L, 6);
+    }
+    lua_pop(L, 1);
+    return wrong;
+}
+
+struct build {
+    uint64_t version;
+    struct error *error;
+    const struct catalog *catalog;
+};
+
+static int build_body(lua_State *L)
+{
+    struct build *b = lua_touserdata(L, 1);
+    b->catalog = catalog_build(L, b->version, b->error);
+    return 0;
+}
+
+static const struct catalog *build_catalog(struct script_state *s, struct error *e)
+{
+    struct build b = {.version = s->sources->hash, .error = e};
+    size_t wrong = collect(s->L, e);
+    lua_pushcfunction(s->L, build_body);
+    lua_pushlightuserdata(s->L, &b);
+    if (lua_pcall(s->L, 1, 0, 0) != LUA_OK) {
+        const char *text = lua_tostring(s->L, -1);
+        error_add(e, NULL, "script_error", "%s", "%s", text ? text : "the declarations cannot be read");
+        wrong++;
+    }
+    if (b.catalog && wrong == 0) return b.catalog;
+    catalog_unref(b.catalog);
+    error_set(e, ERROR_SCRIPT_ERROR, "the scripts have mistakes", "в сценариях есть ошибки");
+    return NULL;
+}
+
+struct script_set *script_load(const struct script_config *config, struct error *e)
+{
+    struct script_sources *sources = sources_read(config, e);
+    if (!sources) return NULL;
+    struct script_set *set = calloc(1, sizeof *set);
+    struct script_state *s = set ? state_open(sources, &config->limits[SCRIPT_LOAD], e) : NULL;
+    if (!set) error_no_memory(e);
+    if (s) {
+        set->catalog = build_catalog(s, e);
+        state_close(s);
+    }
+    if (set && set->catalog) {
+        atomic_init(&set->references, 1);
+        set->config = *config;
+        set->sources = sources;
+        return set;
+    }
+    free(set);
+    sources_free(sources);
+    return NULL;
+}
+
+struct script_set *script_set_ref(struct script_set *s)
+{
+    atomic_fetch_add(&s->references, 1);
+    return s;
+}
+
+void script_set_unref(struct script_set *s)
+{
+    if (!s || atomic_fetch_sub(&s->references, 1) != 1) return;
+    catalog_unref(s->catalog);
+    sources_free(s->sources);
+    free(s);
+}
+
+struct script_state *script_state_new(struct script_set *set, struct error *e)
+{
+    struct script_state *s = state_open(set->sources, &set->config.limits[SCRIPT_LOAD], e);
+    if (!s) return NULL;
+    s->set = script_set_ref(set);
+    s->memory_max = set->config.limits[SCRIPT_HOOK].memory;
+    return s;
+}
+
+void script_state_free(struct script_state *s)
+{
+    if (!s) return;
+    struct script_set *set = s->set;
+    state_close(s);
+    script_set_unref(set);
+}
+
+void script_stats(const struct script_state *s, struct script_stats out[SCRIPT_KIND_COUNT])
+{
+    memcpy(out, s->stats, sizeof s->stats);
+}
