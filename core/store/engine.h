@@ -43,6 +43,7 @@ struct db {
     uint64_t deadline; /* clock_mono; 0: none */
     bool deadline_hard;
     char constraint[256];
+    int trouble; /* the last result code that was the machine's fault, not the request's; 0 */
     struct arena scratch; /* of one call of an SQL function */
     struct trail_memory trail;
 };
@@ -52,6 +53,9 @@ bool engine_functions(struct db *d);
 
 /* sqlite_error.c: turns a result code into words; always false. `sql` goes to the log only (may be NULL). */
 bool engine_fail(struct db *d, int code, const char *sql, struct error *e);
+
+/* The words alone for a full disk, a lock, an I/O error …: `code` as SQLite gave it. Always false. */
+bool engine_fail_environment(int code, struct error *e);
 
 /* The words for opening, where `path` is worth telling. Always false. */
 bool engine_fail_open(sqlite3 *handle, int code, const char *path, struct error *e);

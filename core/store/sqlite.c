@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,6 +39,8 @@ static void configure_library(void)
     /* Counting every allocation takes a lock that all threads share. */
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     sqlite3_initialize();
+    if (sodium_init() < 0) /* the log hashes with the fastest code that this processor has */
+        LOG(LOG_WARN, "libsodium did not start", log_i("slow", 1));
 }
 
 /* ---- opening ---- */

@@ -53,7 +53,7 @@ static bool fail_interrupted(const struct db *d, struct error *e)
                      "запрос выполнялся слишком долго; сузьте фильтр или сортируйте по полю с индексом");
 }
 
-static bool fail_environment(int code, struct error *e)
+bool engine_fail_environment(int code, struct error *e)
 {
     switch (code & 0xff) {
     case SQLITE_BUSY:
@@ -99,14 +99,16 @@ bool engine_fail(struct db *d, int code, const char *sql, struct error *e)
     const char *message = sqlite3_errmsg(d->handle);
     if (primary == SQLITE_ERROR && strcmp(message, "integer overflow") == 0)
         return error_set(e, ERROR_QUERY_LIMIT, "the sum is too large", "сумма слишком велика");
-    if (is_trouble(primary))
+    if (is_trouble(primary)) {
+        d->trouble = code;
         LOG(LOG_ERROR, "database", log_i("code", code), log_s("message", message), log_s("sql", sql));
+    }
     switch (primary) {
     case SQLITE_CONSTRAINT: return fail_constraint(d, code, e);
     case SQLITE_INTERRUPT: return fail_interrupted(d, e);
     case SQLITE_TOOBIG:
         return error_set(e, ERROR_PAYLOAD_TOO_LARGE, "a value is too long", "значение слишком длинное");
-    default: return fail_environment(code, e);
+    default: return engine_fail_environment(code, e);
     }
 }
 
@@ -130,6 +132,6 @@ bool engine_fail_open(sqlite3 *handle, int code, const char *path, struct error 
     case SQLITE_BUSY:
         return error_set(e, ERROR_UNAVAILABLE, "the database %s is locked by another process",
                          "база данных %s занята другим процессом", path);
-    default: return fail_environment(code, e);
+    default: return engine_fail_environment(code, e);
     }
 }

@@ -16,9 +16,10 @@ struct writer;
 
 struct write_job {
     struct write_job *next; /* the queue's */
+    enum lang lang;         /* of the words in `failure` */
     /* In the savepoint, on the writer thread, with the writer's connection and `thread_data`.
-     * false: roll back. Fills `e` (made by the writer from `arena`/`lang`) or its own answer;
-     * either way `done` follows. */
+     * false: roll back, the job holds its own answer. `done` follows either way. A run must not begin or end
+     * transactions; savepoints inside it are its own affair. */
     bool (*run)(struct write_job *job, struct db *d, void *thread_data);
     /* After the commit (committed = true), or when it was rolled back or never ran (false;
      * `failure` is then the reason unless run itself returned false, in which case it is NULL).

@@ -1,0 +1,72 @@
+/* store_tables.h: the server's own tables, format 1. Every one is STRICT; times are milliseconds UTC; "user" columns
+ * hold ids of user records without a foreign key, since the table of users comes later, from the scripts.
+ *
+ *   perigee_meta         small values of the installation: "secret" (64 hex digits, made once), …
+ *   perigee_epoch        one row: rises when rights or settings change
+ *   perigee_number       last number given for each prefix
+ *   perigee_schema       what each column, index and table of an entity was made from (schema.h)
+ *   perigee_log          the trail (trail.h); the index serves a record's timeline, seq being the rowid
+ *   perigee_outbox       jobs: state 'waiting' or 'dead'; a job that succeeded is deleted
+ *   perigee_timer        when each `every` last ran
+ *   perigee_migration    migrations of plugins that have run
+ *   perigee_file         what lies under DIR/files by its hash
+ *   perigee_password, perigee_session, perigee_token   secrets, hashed
+ *   perigee_idempotency  answers kept for repeated POSTs */
+#ifndef STORE_TABLES_H
+#define STORE_TABLES_H
+
+static const char store_tables_1[] =
+    "CREATE TABLE perigee_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE perigee_epoch (one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL) STRICT;"
+    "INSERT INTO perigee_epoch (one, epoch) VALUES (1, 1);"
+
+    "CREATE TABLE perigee_number (prefix TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE perigee_schema (kind TEXT NOT NULL, entity TEXT NOT NULL, name TEXT NOT NULL,"
+    " made_from TEXT NOT NULL, PRIMARY KEY (kind, entity, name)) STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE perigee_log (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, who INTEGER NOT NULL,"
+    " entity TEXT NOT NULL, record INTEGER NOT NULL, action TEXT NOT NULL, changes TEXT NOT NULL,"
+    " why TEXT NOT NULL, script TEXT NOT NULL, request TEXT NOT NULL, hash BLOB NOT NULL) STRICT;"
+    "CREATE INDEX perigee_log_record ON perigee_log (record, entity);"
+
+    "CREATE TABLE perigee_outbox (id INTEGER PRIMARY KEY, job TEXT NOT NULL, args TEXT NOT NULL, key TEXT,"
+    " state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'dead')),"
+    " attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL, created_at INTEGER NOT NULL,"
+    " created_by INTEGER NOT NULL, error TEXT) STRICT;"
+    "CREATE UNIQUE INDEX perigee_outbox_key ON perigee_outbox (job, key)"
+    " WHERE key IS NOT NULL AND state = 'waiting';"
+    "CREATE INDEX perigee_outbox_due ON perigee_outbox (state, due_at);"
+
+    "CREATE TABLE perigee_timer (name TEXT PRIMARY KEY, ran_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE perigee_migration (plugin TEXT NOT NULL, name TEXT NOT NULL, at INTEGER NOT NULL,"
+    " PRIMARY KEY (plugin, name)) STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE perigee_file (id INTEGER PRIMARY KEY, hash BLOB NOT NULL, size INTEGER NOT NULL,"
+    " name TEXT NOT NULL, type TEXT NOT NULL, kind TEXT, entity TEXT, record INTEGER,"
+    " created_at INTEGER NOT NULL, created_by INTEGER NOT NULL) STRICT;"
+    "CREATE INDEX perigee_file_record ON perigee_file (record, entity) WHERE record IS NOT NULL;"
+    "CREATE INDEX perigee_file_hash ON perigee_file (hash);"
+
+    "CREATE TABLE perigee_password (user INTEGER PRIMARY KEY, hash TEXT NOT NULL,"
+    " changed_at INTEGER NOT NULL) STRICT;"
+
+    "CREATE TABLE perigee_session (hash BLOB PRIMARY KEY, user INTEGER NOT NULL, csrf BLOB NOT NULL,"
+    " created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perigee_session_user ON perigee_session (user);"
+
+    "CREATE TABLE perigee_token (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, user INTEGER NOT NULL,"
+    " name TEXT NOT NULL, scope TEXT NOT NULL, created_at INTEGER NOT NULL,"
+    " expires_at INTEGER NOT NULL DEFAULT 0, used_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX perigee_token_user ON perigee_token (user);"
+
+    "CREATE TABLE perigee_idempotency (user INTEGER NOT NULL, key TEXT NOT NULL, request BLOB NOT NULL,"
+    " status INTEGER NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL, created_at INTEGER NOT NULL,"
+    " PRIMARY KEY (user, key)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX perigee_idempotency_age ON perigee_idempotency (created_at);"
+
+    "PRAGMA user_version = 1;";
+
+#endif
