@@ -446,13 +446,13 @@ static bool erase(struct context *c, struct record *r)
 {
     const struct entity *e = r->entity;
     if (!run_hooks(c, HOOK_BEFORE_DELETE, r, r)) return false;
+    if (e->searchable && !search_remove(c->db, e, r->id, c->error)) return false;
     if (!row_delete(c, r)) {
         if (c->error->kind == ERROR_CONFLICT && !c->error->count)
             error_add(c->error, NULL, "referenced", "other records refer to it",
                       "на неё ссылаются другие записи");
         return false;
     }
-    if (e->searchable && !search_remove(c->db, e, r->id, c->error)) return false;
     return write_log(c, NULL, r, "delete", NULL) && tell_caches(c, e) &&
            run_hooks(c, HOOK_AFTER_DELETE, r, r);
 }

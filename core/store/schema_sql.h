@@ -1,0 +1,23 @@
+/* schema_sql.h: the definitions of tables, columns and indices; private to schema*.c. All texts live in
+ * `arena`; NULL: no memory. */
+#ifndef STORE_SCHEMA_SQL_H
+#define STORE_SCHEMA_SQL_H
+
+#include "store/catalog.h"
+
+/* True when the field has a column in its entity's table. */
+bool schema_has_column(const struct field *f);
+
+/* `"amount" INTEGER NOT NULL …`; without NOT NULL when it is added to a table that exists. */
+const char *schema_column(struct arena *arena, const struct field *f, bool added);
+
+/* CREATE TABLE … of an entity with all its columns. */
+const char *schema_table(struct arena *arena, const struct entity *e);
+
+/* CREATE TABLE "entity.field" (owner, target) */
+const char *schema_link(struct arena *arena, const struct entity *e, const struct field *f);
+
+/* CREATE VIRTUAL TABLE "search_entity"; NULL also when nothing is searchable. */
+const char *schema_search(struct arena *arena, const struct entity *e);
+
+#endif
