@@ -166,11 +166,25 @@ static int core_log(lua_State *L)
     return 0;
 }
 
+/* core.json(value) → text, for what is kept as it is (views, stated attributes). */
+static int core_json(lua_State *L)
+{
+    struct buf b;
+    buf_init(&b, 1 << 20);
+    bind_write_json(L, 1, &b);
+    if (b.failed) {
+        buf_free(&b);
+        return luaL_error(L, "more than 1 MiB of JSON");
+    }
+    lua_pushlstring(L, b.p, b.n);
+    buf_free(&b);
+    return 1;
+}
+
 static const luaL_Reg core_functions[] = {
-    {"where", core_where},   {"fn", core_fn},       {"declare", core_declare},
-    {"fail", core_fail},     {"warn", core_warn},   {"suggest", core_suggest},
-    {"plugin", core_plugin}, {"check", core_check}, {"memory", core_memory},
-    {"log", core_log},       {NULL, NULL}};
+    {"where", core_where},   {"fn", core_fn},           {"declare", core_declare}, {"fail", core_fail},
+    {"warn", core_warn},     {"suggest", core_suggest}, {"plugin", core_plugin},   {"check", core_check},
+    {"memory", core_memory}, {"log", core_log},         {"json", core_json},       {NULL, NULL}};
 
 /* ---- running the sources ---- */
 
