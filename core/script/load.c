@@ -2,6 +2,7 @@
 #include "script/load.h"
 
 #include "script/load_util.h"
+#include "script/state.h"
 
 #include <stdlib.h>
 
@@ -44,6 +45,9 @@ const struct catalog *catalog_build(lua_State *L, uint64_t version, struct error
     load_chains(&l);
     load_roles(&l);
     load_behaviour(&l);
+    lua_getfield(L, LUA_REGISTRYINDEX, REGISTRY_FUNCTIONS);
+    c->function_count = (script_fn)lua_rawlen(L, -1);
+    lua_pop(L, 1);
     if (l.failed) error_no_memory(e);
     if (!l.failed && l.mistakes == 0) return c;
     error_set(e, ERROR_SCRIPT_ERROR, "the scripts have mistakes", "в сценариях есть ошибки");
