@@ -16,8 +16,9 @@
 
 /* What became of a job that has run. */
 struct outcome {
-    bool kept;      /* its savepoint was released */
-    bool dangling;  /* run said yes, but a reference leads nowhere */
+    bool ran;      /* so that the job has its own answer */
+    bool kept;     /* its savepoint was released */
+    bool dangling; /* run said yes, but a reference leads nowhere */
 };
 
 struct writer {
@@ -45,6 +46,7 @@ static void run_one(struct writer *w, struct write_job *job, struct outcome *o, 
     if (!db_savepoint(w->db, e))
         return;
     bool ok = job->run(job, w->db, w->thread_data);
+    o->ran = true;
     if (!db_in_transaction(w->db))
         return; /* SQLite undid everything; the caller sees it too */
     if (ok && !db_savepoint_release(w->db, e)) {
@@ -80,7 +82,7 @@ static bool run_all(struct writer *w, struct write_job *batch)
 
 static void answer(struct writer *w, struct write_job *job, const struct outcome *o, bool committed)
 {
-    if (committed && (o->kept || !o->dangling)) {
+    if (committed && o->ran && !o->dangling) {
         job->done(job, o->kept, NULL); /* not kept: the run said no, and the job has its answer */
         return;
     }
@@ -88,7 +90,7 @@ static void answer(struct writer *w, struct write_job *job, const struct outcome
     struct error e;
     arena_init(&arena, FAILURE_BYTES);
     error_init(&e, &arena, job->lang);
-    if (committed)
+    if (committed && o->dangling)
         error_set(&e, ERROR_CONFLICT, "a reference leads to a record that does not exist, or is still in use",
                   "ссылка ведёт на запись, которой нет, или запись ещё используется");
     else
