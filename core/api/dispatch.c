@@ -1,0 +1,104 @@
+/* dispatch.c: the first steps of every request, on its loop thread: which endpoint, which methods, who asks,
+ * is the request well formed; then into the lane of the endpoint. */
+#include "api/app.h"
+
+static struct call *call_new(struct app *app, struct http_exchange *x)
+{
+    struct call *c = arena_alloc(x->arena, sizeof *c);
+    if (!c)
+        return NULL;
+    c->app = app;
+    c->x = x;
+    c->home = c->worker = http_loop_data(x->loop);
+    c->arena = x->arena;
+    c->method = x->method;
+    c->path = x->path;
+    c->body_text = x->body;
+    c->lang = LANG_EN;
+    c->lang_given = problem_lang(http_field(x, STR("accept-language")), &c->lang);
+    error_init(&c->error, c->arena, c->lang);
+    buf_init(&c->own, (size_t)64 << 20);
+    auth_credentials(c);
+    c->out = &c->home->scratch;
+    buf_reset(c->out);
+    return c;
+}
+
+static void refuse(struct call *c)
+{
+    problem_answer(c);
+    call_send(c);
+}
+
+/* Routes of scripts stand before "/api/v1/{collection}", never before the server's own words. */
+static void match_scripts(struct call *c)
+{
+    if (c->match.known && c->match.capture_count == 0)
+        return;
+    unsigned methods = 0;
+    const struct endpoint *e =
+        script_routes_match(c->home->set->catalog, c->method, c->path, &methods);
+    if (!methods)
+        return;
+    c->match = (struct match){.endpoint = e, .number = ENDPOINTS_MAX, .known = true,
+                              .methods = methods};
+}
+
+static void answer_options(struct call *c)
+{
+    call_field(c, "Allow", str_of(routes_allow(c->match.methods, c->arena)));
+    if (c->match.methods & (1U << HTTP_METHOD_PATCH))
+        call_field(c, "Accept-Patch", STR("application/merge-patch+json, application/json"));
+    call_empty(c, 204);
+    call_send(c);
+}
+
+static bool find_endpoint(struct call *c)
+{
+    if (c->method == HTTP_METHOD_OPTIONS && str_is(c->path, "*")) {
+        c->match.methods = ~0U;
+        answer_options(c);
+        return false;
+    }
+    routes_match(c->method, c->path, &c->match);
+    match_scripts(c);
+    c->endpoint = c->match.endpoint;
+    c->x->app_data = (void *)(c->match.number + 1);
+    if (!c->match.known) {
+        error_set(&c->error, ERROR_NOT_FOUND, "there is nothing at %.*s", "по адресу %.*s ничего нет",
+                  STR_ARG(c->path));
+    } else if (c->method == HTTP_METHOD_OPTIONS) {
+        answer_options(c);
+        return false;
+    } else if (!c->endpoint) {
+        error_set(&c->error, ERROR_METHOD_NOT_ALLOWED, "%.*s is not allowed here; %s are",
+                  "%.*s здесь не разрешён; разрешены %s", STR_ARG(http_method_text(c->method)),
+                  routes_allow(c->match.methods, c->arena));
+    } else {
+        return true;
+    }
+    refuse(c);
+    return false;
+}
+
+void dispatch(void *data, struct http_exchange *x)
+{
+    struct app *app = data;
+    struct call *c = call_new(app, x);
+    if (!c) {
+        http_reply(x, 503);
+        http_send(x);
+        return;
+    }
+    worker_renew(c->home);
+    log_request(x->request_id);
+    bool api = str_starts(c->path, STR("/api/"));
+    if (api || !app->files || !http_static_serve(app->files, x, false)) {
+        if (find_endpoint(c)) {
+            c->lane = c->endpoint->lane;
+            c->handle = c->endpoint->handle;
+            lane_enter(c);
+        }
+    }
+    log_request(STR(""));
+}
