@@ -7,7 +7,7 @@
 #include "record/plan.h"
 
 #define LIMIT_DEFAULT 50
-#define LIMIT_MAX 200
+#define LIMIT_MAX 500
 
 static bool visible(struct context *c, const struct entity *e, int64_t id)
 {

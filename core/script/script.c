@@ -98,6 +98,14 @@ struct script_set *script_load(const struct script_config *config, struct error 
     return NULL;
 }
 
+uint64_t script_sources_hash(const struct script_config *config, struct error *e)
+{
+    struct script_sources *s = sources_read(config, e);
+    uint64_t hash = s ? s->hash : 0;
+    sources_free(s);
+    return hash;
+}
+
 struct script_set *script_set_ref(struct script_set *s)
 {
     atomic_fetch_add(&s->references, 1);

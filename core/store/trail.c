@@ -1,5 +1,5 @@
-/* trail.c: the ordered log with its hash chain (trail.h). The last link is read once in each transaction, since another
- * process may have written before it, and is then remembered by the connection (engine.h). */
+/* trail.c: the ordered log with its hash chain (trail.h). The last link is read once in each transaction,
+ * since another process may have written before it, and is then remembered by the connection (engine.h). */
 #include "store/trail.h"
 
 #include "store/engine.h"
@@ -65,8 +65,7 @@ static bool read_last(struct db *d, struct error *e)
 {
     struct trail_memory *last = &d->trail;
     struct stmt *s = db_prepare(d, STR("SELECT seq, hash FROM perigee_log ORDER BY seq DESC LIMIT 1"), e);
-    if (!s)
-        return false;
+    if (!s) return false;
     enum step step = stmt_step(s, e);
     *last = (struct trail_memory){.known = step != STEP_ERROR};
     if (step == STEP_ROW) {
@@ -88,14 +87,15 @@ static struct str present(struct str s)
     return s.p ? s : STR("");
 }
 
-static bool insert(struct db *d, const struct trail_entry *t, const unsigned char hash[HASH_BYTES], struct error *e)
+static bool insert(struct db *d, const struct trail_entry *t, const unsigned char hash[HASH_BYTES],
+                   struct error *e)
 {
-    struct stmt *s = db_prepare(d,
-                                STR("INSERT INTO perigee_log (seq, at, who, entity, record, action, changes, why,"
-                                    " script, request, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-                                e);
-    if (!s)
-        return false;
+    struct stmt *s =
+        db_prepare(d,
+                   STR("INSERT INTO perigee_log (seq, at, who, entity, record, action, changes, why,"
+                       " script, request, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+                   e);
+    if (!s) return false;
     stmt_bind_int(s, 1, t->seq);
     stmt_bind_int(s, 2, t->at);
     stmt_bind_int(s, 3, t->who);
@@ -116,8 +116,7 @@ bool trail_append(struct db *d, struct trail_entry *entry, struct error *e)
 {
     struct trail_memory *last = &d->trail;
     unsigned char hash[HASH_BYTES];
-    if (!last->known && !read_last(d, e))
-        return false;
+    if (!last->known && !read_last(d, e)) return false;
     entry->seq = last->seq + 1;
     link_hash(last->hash, entry, hash);
     if (!insert(d, entry, hash, e)) {
@@ -156,10 +155,11 @@ static struct trail_entry entry_of(struct stmt *s)
 
 static struct stmt *open_after(struct db *d, int64_t after, int64_t limit, struct error *e)
 {
-    struct stmt *s = db_prepare(d,
-                                STR("SELECT seq, at, who, entity, record, action, changes, why, script, request, hash"
-                                    " FROM perigee_log WHERE seq > ? ORDER BY seq LIMIT ?"),
-                                e);
+    struct stmt *s =
+        db_prepare(d,
+                   STR("SELECT seq, at, who, entity, record, action, changes, why, script, request, hash"
+                       " FROM perigee_log WHERE seq > ? ORDER BY seq LIMIT ?"),
+                   e);
     if (s) {
         stmt_bind_int(s, 1, after);
         stmt_bind_int(s, 2, limit);
@@ -173,11 +173,9 @@ static bool follows(struct stmt *s, int64_t seq, unsigned char before[HASH_BYTES
     unsigned char hash[HASH_BYTES];
     struct trail_entry t = entry_of(s);
     struct str stored = stmt_blob(s, 10);
-    if (t.seq != seq || stored.n != HASH_BYTES)
-        return false;
+    if (t.seq != seq || stored.n != HASH_BYTES) return false;
     link_hash(before, &t, hash);
-    if (memcmp(hash, stored.p, HASH_BYTES) != 0)
-        return false;
+    if (memcmp(hash, stored.p, HASH_BYTES) != 0) return false;
     memcpy(before, hash, HASH_BYTES);
     return true;
 }
@@ -190,16 +188,14 @@ bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, stru
     struct stmt *s = open_after(d, expected - 1, -1, e);
     enum step step = STEP_DONE;
     *bad = *count = 0;
-    if (!s)
-        return false;
+    if (!s) return false;
     while (*bad == 0 && (step = stmt_step(s, e)) == STEP_ROW) {
         struct str stored = stmt_blob(s, 10);
         if (trusted && stmt_int(s, 0) == expected && stored.n == HASH_BYTES) {
             memcpy(before, stored.p, HASH_BYTES);
         } else {
             ++*count;
-            if (!follows(s, expected, before))
-                *bad = stmt_int(s, 0) > expected ? expected : stmt_int(s, 0);
+            if (!follows(s, expected, before)) *bad = stmt_int(s, 0) > expected ? expected : stmt_int(s, 0);
         }
         trusted = false;
         expected++;
@@ -208,18 +204,28 @@ bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, stru
     return step != STEP_ERROR;
 }
 
-bool trail_read(struct db *d, int64_t after, int limit, bool (*each)(void *ctx, const struct trail_entry *entry),
-                void *ctx, struct error *e)
+bool trail_read(struct db *d, int64_t after, int limit,
+                bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx, struct error *e)
 {
     struct stmt *s = open_after(d, after, limit, e);
     enum step step = STEP_DONE;
-    if (!s)
-        return false;
+    if (!s) return false;
     while ((step = stmt_step(s, e)) == STEP_ROW) {
         struct trail_entry t = entry_of(s);
-        if (!each(ctx, &t))
-            break;
+        if (!each(ctx, &t)) break;
     }
     db_release(s);
     return step != STEP_ERROR;
+}
+
+bool trail_range(struct db *d, int64_t *first, int64_t *last, struct error *e)
+{
+    struct stmt *s =
+        db_prepare(d, STR("SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM perigee_log"), e);
+    if (!s) return false;
+    bool ok = stmt_step(s, e) == STEP_ROW;
+    *first = ok ? stmt_int(s, 0) : 0;
+    *last = ok ? stmt_int(s, 1) : 0;
+    db_release(s);
+    return ok;
 }

@@ -1,0 +1,193 @@
+/* actions.c: what may be done with a record now, and doing it. "move" is built in; the others are declared by
+ * scripts. */
+#include "api/app.h"
+
+static struct str text(const char *s)
+{
+    return str_of(s ? s : "");
+}
+
+static void write_field(struct buf *b, const struct field *f, enum lang lang)
+{
+    json_object(b);
+    json_key(b, STR("name"));
+    json_cstr(b, f->name);
+    json_key(b, STR("label"));
+    json_cstr(b, f->label.text[lang]);
+    json_key(b, STR("type"));
+    json_cstr(b, field_type_name(f->type));
+    json_key(b, STR("required"));
+    json_bool(b, f->required);
+    if (f->to) {
+        json_key(b, STR("to"));
+        json_cstr(b, f->to->name);
+    }
+    if (f->option_count) {
+        json_key(b, STR("options"));
+        json_array(b);
+        for (size_t i = 0; i < f->option_count; i++) {
+            json_object(b);
+            json_key(b, STR("value"));
+            json_cstr(b, f->options[i].value);
+            json_key(b, STR("label"));
+            json_cstr(b, f->options[i].label.text[lang]);
+            json_end_object(b);
+        }
+        json_end_array(b);
+    }
+    json_end_object(b);
+}
+
+static void open_action(struct buf *b, const char *name, const char *label, bool enabled, const char *reason)
+{
+    json_object(b);
+    json_key(b, STR("name"));
+    json_cstr(b, name);
+    json_key(b, STR("label"));
+    json_cstr(b, label);
+    json_key(b, STR("enabled"));
+    json_bool(b, enabled);
+    json_key(b, STR("reason"));
+    if (enabled)
+        json_null(b);
+    else
+        json_str(b, text(reason));
+    json_key(b, STR("fields"));
+    json_array(b);
+}
+
+static void close_action(struct buf *b)
+{
+    json_end_array(b);
+    json_end_object(b);
+}
+
+static bool may(struct call *c, enum action_kind right, bool *yes)
+{
+    const struct field *denied;
+    return access_check(c->worker->db, c->who, c->entity, c->id, right, NULL, &c->context.env, c->arena, yes,
+                        &denied, &c->error);
+}
+
+static bool has_role(const struct call *c, const struct action_decl *a)
+{
+    bool yes = a->role_count == 0 || c->who->all_write;
+    for (size_t i = 0; i < a->role_count; i++)
+        yes = yes || principal_has_role(c->who, str_of(a->roles[i]));
+    return yes;
+}
+
+static const char *say(const struct call *c, const char *en, const char *ru)
+{
+    return c->lang == LANG_RU ? ru : en;
+}
+
+static bool write_declared(struct call *c, const struct action_decl *a, struct record *r)
+{
+    bool allowed = false, when = true;
+    if (!may(c, a->right, &allowed)) return false;
+    allowed = allowed && has_role(c, a);
+    struct filter_record get = record_filter(&c->context, r);
+    if (allowed && a->when && !filter_eval(a->when, &get, &c->context.env, c->arena, &when, &c->error))
+        return false;
+    const char *reason = !allowed ? say(c, "your rights do not allow it", "у вас нет прав на это")
+                         : c->lang == LANG_RU
+                             ? arena_printf(c->arena, "нужно: %s", a->when_text ? a->when_text : "")
+                             : arena_printf(c->arena, "it needs: %s", a->when_text ? a->when_text : "");
+    open_action(c->out, a->name, a->label.text[c->lang], allowed && when, reason);
+    for (size_t i = 0; i < a->field_count; i++)
+        write_field(c->out, &a->fields[i], c->lang);
+    close_action(c->out);
+    return true;
+}
+
+static bool list(struct call *c)
+{
+    bool readable = false, writable = false;
+    if (!may(c, ACTION_READ, &readable)) return false;
+    if (!readable)
+        return error_set(&c->error, ERROR_NOT_FOUND, "there is no such record", "нет такой записи");
+    struct record *r = record_load(&c->context, c->entity, c->id);
+    if (!r || !may(c, ACTION_UPDATE, &writable)) return false;
+    json_array(c->out);
+    if (c->entity->stage) {
+        open_action(c->out, "move", say(c, "Move to a stage", "Перевести на этап"), writable,
+                    say(c, "your rights do not allow it", "у вас нет прав на это"));
+        write_field(c->out, c->entity->stage, c->lang);
+        close_action(c->out);
+    }
+    const struct catalog *catalog = c->context.catalog;
+    for (size_t i = 0; i < catalog->action_count; i++)
+        if (catalog->actions[i].entity == c->entity && !write_declared(c, &catalog->actions[i], r))
+            return false;
+    json_end_array(c->out);
+    return call_json(c, 200);
+}
+
+/* The record, with what was made besides under "created". */
+static bool answer(struct call *c)
+{
+    if (!call_record(c, 200, c->entity, c->id)) return false;
+    if (c->minimal || !c->context.created || c->out->n == 0 || c->out->p[c->out->n - 1] != '}') return true;
+    c->out->n--;
+    json_key(c->out, STR("created"));
+    json_array(c->out);
+    for (const struct created *m = c->context.created; m; m = m->next) {
+        json_object(c->out);
+        json_key(c->out, STR("entity"));
+        json_cstr(c->out, m->entity->name);
+        json_key(c->out, STR("id"));
+        json_id(c->out, m->id);
+        json_end_object(c->out);
+    }
+    json_end_array(c->out);
+    json_end_object(c->out);
+    return true;
+}
+
+static bool move(struct call *c)
+{
+    struct str stage, reason;
+    int64_t expected;
+    struct record *out;
+    if (!call_members(c, "stage reason") || !call_text(c, "stage", true, 200, &stage) ||
+        !call_text(c, "reason", false, 2000, &reason) || !call_expected(c, c->entity, c->id, &expected))
+        return false;
+    if (reason.p) c->context.why = reason;
+    return record_move(&c->context, c->entity, c->id, stage, expected, &out) && answer(c);
+}
+
+static bool no_action(struct call *c, struct str name)
+{
+    struct suggest near;
+    const struct catalog *catalog = c->context.catalog;
+    suggest_start(&near, name);
+    for (size_t i = 0; i < catalog->action_count; i++)
+        if (catalog->actions[i].entity == c->entity) suggest_try(&near, str_of(catalog->actions[i].name));
+    if (near.best.p)
+        return error_set(&c->error, ERROR_NOT_FOUND, "there is no action %.*s; there is %.*s",
+                         "нет действия %.*s; есть %.*s", STR_ARG(name), STR_ARG(near.best));
+    return error_set(&c->error, ERROR_NOT_FOUND, "there is no action %.*s", "нет действия %.*s",
+                     STR_ARG(name));
+}
+
+static bool perform(struct call *c)
+{
+    struct str name = call_capture(c, "name");
+    int64_t expected;
+    struct record *out;
+    if (str_is(name, "move") && c->entity->stage) return move(c);
+    const struct action_decl *a = catalog_action(c->context.catalog, c->entity, name);
+    if (!a) return no_action(c, name);
+    return call_expected(c, c->entity, c->id, &expected) &&
+           record_action(&c->context, c->entity, c->id, a, c->body, expected, &out) && answer(c);
+}
+
+static const struct endpoint endpoints[] = {
+    {HTTP_METHOD_GET, "/api/v1/{collection}/{id}/actions", LANE_READ, 0, "", list,
+     "What may be done with the record now, and why not", NULL, "actions", 200},
+    {HTTP_METHOD_POST, "/api/v1/{collection}/{id}/actions/{name}", LANE_WRITE, BODY_MAY, "fields expand",
+     perform, "Do it: move, or what scripts declare", "object", "record", 200},
+};
+
+const struct endpoint_table actions_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};
