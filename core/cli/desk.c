@@ -1,0 +1,151 @@
+/* desk.c: options, and opening the data folder for a command. */
+#include "cli/cli.h"
+#include "store/schema.h"
+#include "store/trail.h"
+
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum lang say_language(void)
+{
+    const char *lang = getenv("LC_ALL");
+    if (!lang || !*lang) lang = getenv("LANG");
+    return lang && strncmp(lang, "ru", 2) == 0 ? LANG_RU : LANG_EN;
+}
+
+/* ---- options ---- */
+
+/* 0: unknown, 1: a flag, 2: takes a value. */
+static int kind_of(const char *known, const char *name)
+{
+    struct str rest = str_of(known);
+    while (rest.p && rest.n) {
+        struct str one = str_cut(&rest, ' ');
+        bool value = one.n && one.p[one.n - 1] == '=';
+        if (value) one.n--;
+        if (str_is(one, name)) return value ? 2 : 1;
+    }
+    return 0;
+}
+
+bool options_parse(int argc, char **argv, const char *known, struct options *out)
+{
+    *out = (struct options){0};
+    for (int i = 0; i < argc; i++) {
+        const char *arg = argv[i];
+        if (strncmp(arg, "--", 2) != 0) {
+            if (out->word_count == 8) return fprintf(stderr, "perigee: too many arguments\n"), false;
+            out->words[out->word_count++] = arg;
+            continue;
+        }
+        int kind = kind_of(known, arg + 2);
+        if (kind == 0 || out->count == 24)
+            return fprintf(stderr, "perigee: there is no option \"%s\" here; see --help\n", arg), false;
+        if (kind == 2 && i + 1 == argc) return fprintf(stderr, "perigee: %s needs a value\n", arg), false;
+        out->names[out->count] = arg + 2;
+        out->values[out->count++] = kind == 2 ? argv[++i] : "";
+    }
+    return true;
+}
+
+const char *option(const struct options *o, const char *name, const char *absent)
+{
+    for (size_t i = 0; i < o->count; i++)
+        if (strcmp(o->names[i], name) == 0) return o->values[i];
+    return absent;
+}
+
+bool option_given(const struct options *o, const char *name)
+{
+    return option(o, name, NULL) != NULL;
+}
+
+/* ---- telling people ---- */
+
+void say_mistakes(const struct error *e)
+{
+    for (const struct error_entry *i = e->first; i; i = i->next) {
+        if (i->file)
+            fprintf(stderr, "%s:%d: %s%s\n", i->file, i->line,
+                    i->code && strcmp(i->code, "warning") == 0 ? "warning: " : "", i->message);
+        else
+            fprintf(stderr, "perigee: %s%s%s\n", i->pointer ? i->pointer : "", i->pointer ? ": " : "",
+                    i->message);
+    }
+}
+
+int desk_fail(struct desk *d)
+{
+    say_mistakes(&d->error);
+    if (d->error.detail) fprintf(stderr, "perigee: %s\n", d->error.detail);
+    return d->error.kind == ERROR_SCRIPT_ERROR ? 2 : 1;
+}
+
+/* ---- opening ---- */
+
+static bool migrate_now(struct desk *d)
+{
+    struct schema_plan plan;
+    if (!store_prepare(d->db, &d->error) || !db_begin(d->db, true, &d->error)) return false;
+    bool ok = schema_plan(d->db, d->set->catalog, &d->arena, &plan, &d->error);
+    ok = ok && schema_apply(d->db, d->set->catalog, &plan, false, &d->error) && db_commit(d->db, &d->error);
+    if (!ok) db_rollback(d->db);
+    trail_forget(d->db);
+    return ok;
+}
+
+static bool open_database(struct desk *d, bool migrate)
+{
+    struct stat st;
+    umask(077);
+    if (!migrate && stat(d->settings.data, &st) != 0)
+        return error_set(&d->error, ERROR_NOT_FOUND, "there is no data folder %s", "нет папки с данными %s",
+                         d->settings.data);
+    d->path = store_path(d->settings.data, &d->arena, &d->error);
+    d->db = d->path ? db_open(d->path, DB_WRITE, &d->error) : NULL;
+    return d->db && (!migrate || migrate_now(d));
+}
+
+int desk_open(struct desk *d, const struct options *o, bool migrate)
+{
+    *d = (struct desk){0};
+    arena_init(&d->arena, (size_t)256 << 20);
+    error_init(&d->error, &d->arena, say_language());
+    if (!settings_read(o, &d->settings)) return 2;
+    d->set = script_load(&d->settings.scripts, &d->error);
+    if (!d->set) return desk_fail(d);
+    error_clear(&d->error); /* warnings are for `check` */
+    if (!open_database(d, migrate)) return desk_fail(d);
+    d->script = script_state_new(d->set, &d->error);
+    d->system = d->script ? principal_system(d->set->catalog, &d->error) : NULL;
+    if (!d->system) return desk_fail(d);
+    context_init(&d->context, d->set->catalog, d->db, d->system, &d->arena, &d->error);
+    d->context.hooks = &script_hooks;
+    d->context.script = d->script;
+    d->context.trusted = true;
+    d->context.env.zone = timezone_find(str_of(d->settings.time_zone));
+    return 0;
+}
+
+void desk_close(struct desk *d)
+{
+    principal_unref(d->system);
+    script_state_free(d->script);
+    script_set_unref(d->set);
+    db_close(d->db);
+    arena_free(&d->arena);
+}
+
+int64_t desk_user(struct desk *d, const char *login)
+{
+    struct stmt *s = db_prepare(d->db, STR("SELECT id FROM \"user\" WHERE \"login\" = ?"), &d->error);
+    if (!s) return 0;
+    stmt_bind_text(s, 1, str_of(login));
+    int64_t id = stmt_step(s, &d->error) == STEP_ROW ? stmt_int(s, 0) : 0;
+    db_release(s);
+    if (!id) error_set(&d->error, ERROR_NOT_FOUND, "there is no user \"%s\"", "нет пользователя «%s»", login);
+    return id;
+}

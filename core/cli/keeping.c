@@ -1,0 +1,259 @@
+/* keeping.c: import, backup, restore, audit, doctor, access: looking after an installation. */
+#include "base/clock.h"
+#include "base/id.h"
+#include "cli/cli.h"
+#include "record/masterdata.h"
+#include "store/schema.h"
+#include "store/trail.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- import ---- */
+
+static bool read_file(struct desk *d, const char *path, struct str *out)
+{
+    FILE *f = fopen(path, "rb");
+    struct buf b;
+    char chunk[65536];
+    size_t n;
+    if (!f) return error_set(&d->error, ERROR_NOT_FOUND, "%s cannot be read", "%s не читается", path);
+    buf_init(&b, (size_t)64 << 20);
+    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
+        buf_add(&b, chunk, n);
+    bool ok = !ferror(f) && !b.failed;
+    fclose(f);
+    *out = ok ? arena_str(&d->arena, buf_view(&b)) : (struct str){NULL, 0};
+    buf_free(&b);
+    return out->p ? true
+                  : error_set(&d->error, ERROR_INTERNAL, "%s cannot be read, or is larger than 64 MiB",
+                              "%s не читается или больше 64 МиБ", path);
+}
+
+static void print_count(void *ctx, const char *collection, const struct masterdata_count *n)
+{
+    (void)ctx;
+    printf("%-18s %4zu created  %4zu updated  %4zu unchanged\n", collection, n->created, n->updated,
+           n->unchanged);
+}
+
+static int import(int argc, char **argv)
+{
+    struct options o;
+    struct desk d;
+    struct str text;
+    if (!options_parse(argc, argv, "data= config= workflows= masterdata=", &o)) return 2;
+    const char *file = option(&o, "masterdata", NULL);
+    if (!file) return fprintf(stderr, "usage: perigee import %s\n", command_import.usage), 2;
+    int code = desk_open(&d, &o, true);
+    if (code == 0) {
+        bool ok = read_file(&d, file, &text) && db_begin(d.db, true, &d.error);
+        ok = ok && masterdata_import(&d.context, text, print_count, NULL) &&
+             schema_seed(d.db, d.set->catalog, &d.error) && db_commit(d.db, &d.error);
+        if (!ok) {
+            db_rollback(d.db);
+            fprintf(stderr, "perigee: nothing was imported from %s\n", file);
+            code = desk_fail(&d);
+        }
+    }
+    desk_close(&d);
+    return code;
+}
+
+/* ---- backup, restore ---- */
+
+static int backup(int argc, char **argv)
+{
+    struct options o;
+    struct desk d = {0};
+    if (!options_parse(argc, argv, "data= config= to=", &o) || !settings_read(&o, &d.settings)) return 2;
+    if (!option(&o, "to", NULL))
+        return fprintf(stderr, "usage: perigee backup %s\n", command_backup.usage), 2;
+    arena_init(&d.arena, (size_t)16 << 20);
+    error_init(&d.error, &d.arena, say_language());
+    d.path = store_path(d.settings.data, &d.arena, &d.error);
+    d.db = d.path ? db_open(d.path, DB_READ, &d.error) : NULL;
+    int code = 0;
+    if (d.db && store_backup(d.db, option(&o, "to", ""), &d.error))
+        printf("%s: written and checked\n", option(&o, "to", ""));
+    else
+        code = desk_fail(&d);
+    desk_close(&d);
+    return code;
+}
+
+static int restore(int argc, char **argv)
+{
+    struct options o;
+    struct desk d = {0};
+    if (!options_parse(argc, argv, "data= config= from=", &o) || !settings_read(&o, &d.settings)) return 2;
+    if (!option(&o, "from", NULL))
+        return fprintf(stderr, "usage: perigee restore %s\n", command_restore.usage), 2;
+    arena_init(&d.arena, (size_t)16 << 20);
+    error_init(&d.error, &d.arena, say_language());
+    int code = 0;
+    if (store_restore(option(&o, "from", ""), d.settings.data, &d.error))
+        printf("%s: restored and checked\n", d.settings.data);
+    else
+        code = desk_fail(&d);
+    desk_close(&d);
+    return code;
+}
+
+/* ---- audit, doctor ---- */
+
+static int audit(int argc, char **argv)
+{
+    struct options o;
+    struct desk d;
+    int64_t bad = 0, count = 0;
+    if (!options_parse(argc, argv, "data= config= workflows=", &o)) return 2;
+    if (o.word_count != 1 || strcmp(o.words[0], "verify") != 0)
+        return fprintf(stderr, "usage: perigee audit %s\n", command_audit.usage), 2;
+    int code = desk_open(&d, &o, false);
+    if (code == 0) {
+        if (!trail_verify(d.db, 1, &bad, &count, &d.error))
+            code = desk_fail(&d);
+        else if (bad) {
+            printf("entry %lld was changed or does not follow from the one before\n", (long long)bad);
+            code = 1;
+        } else
+            printf("%lld entries, each follows from the one before\n", (long long)count);
+    }
+    desk_close(&d);
+    return code;
+}
+
+static int doctor(int argc, char **argv)
+{
+    struct options o;
+    struct desk d;
+    struct schema_plan plan;
+    if (!options_parse(argc, argv, "data= config= workflows=", &o)) return 2;
+    int code = desk_open(&d, &o, false);
+    if (code == 0) {
+        bool ok = store_check(d.db, true, &d.error);
+        if (ok) puts("database: sound; log: unbroken");
+        ok = ok && schema_plan(d.db, d.set->catalog, &d.arena, &plan, &d.error);
+        if (ok)
+            printf("scripts: no mistakes; the database %s\n",
+                   plan.count ? "does not follow them yet: run perigee migrate" : "follows them");
+        if (!ok) code = desk_fail(&d);
+    }
+    desk_close(&d);
+    return code;
+}
+
+/* ---- access ---- */
+
+static bool action_named(const char *name, enum action_kind *out)
+{
+    for (enum action_kind a = ACTION_CREATE; a < ACTION_KIND_COUNT; a++)
+        if (strcmp(action_kind_name(a), name) == 0) return *out = a, true;
+    return false;
+}
+
+static bool find_record(struct desk *d, int64_t id, const struct entity **entity)
+{
+    for (size_t i = 0; i < d->set->catalog->entity_count; i++) {
+        const struct entity *e = d->set->catalog->entities[i];
+        char *sql = arena_printf(&d->arena, "SELECT 1 FROM %s WHERE id = ?", e->table);
+        struct stmt *s = sql ? db_prepare(d->db, str_of(sql), &d->error) : NULL;
+        if (!s) return false;
+        stmt_bind_int(s, 1, id);
+        bool found = stmt_step(s, &d->error) == STEP_ROW;
+        db_release(s);
+        if (found) return *entity = e, true;
+    }
+    return error_set(&d->error, ERROR_NOT_FOUND, "there is no record with this id",
+                     "нет записи с таким идентификатором");
+}
+
+static int access_why_command(struct desk *d, const struct options *o)
+{
+    enum action_kind action;
+    const struct entity *e;
+    int64_t id, user = desk_user(d, option(o, "user", ""));
+    if (!user) return desk_fail(d);
+    if (!action_named(option(o, "action", "read"), &action))
+        return fputs("perigee: --action is create, read, update or delete\n", stderr), 2;
+    if (!id_parse(str_of(option(o, "record", "")), &id))
+        return fputs("perigee: --record is the id of a record\n", stderr), 2;
+    if (!find_record(d, id, &e)) return desk_fail(d);
+    struct principal *p = principal_load(d->db, d->set->catalog, user, &d->error);
+    if (!p) return desk_fail(d);
+    struct filter_env env = p->env;
+    env.now = clock_now();
+    bool yes = false;
+    const struct access_reason *first = access_why(d->db, p, e, id, action, &env, &d->arena, &d->error);
+    for (const struct access_reason *r = first; r; r = r->next) {
+        yes = yes || r->matched;
+        if (r->rule)
+            printf("%s  %s:%d  %s: %s\n", r->matched ? "yes" : "no ", r->rule->place.file,
+                   r->rule->place.line, r->rule->role->code, r->words);
+        else
+            printf("%s  %s\n", r->matched ? "yes" : "no ", r->words);
+    }
+    if (first)
+        printf("%.*s %s %s this %s\n", STR_ARG(p->login), yes ? "may" : "may not", action_kind_name(action),
+               e->name);
+    principal_unref(p);
+    return first ? (yes ? 0 : 1) : desk_fail(d);
+}
+
+static int access_matrix(const struct catalog *c)
+{
+    printf("%-26s", "");
+    for (size_t r = 0; r < c->role_count; r++)
+        printf(" %-10.10s",
+               strncmp(c->roles[r].code, "crm_", 4) == 0 ? c->roles[r].code + 4 : c->roles[r].code);
+    puts("");
+    for (size_t i = 0; i < c->entity_count; i++) {
+        printf("%-26s", c->entities[i]->name);
+        for (size_t r = 0; r < c->role_count; r++) {
+            char cell[ACTION_KIND_COUNT + 1] = "----";
+            for (size_t k = 0; k < c->roles[r].rule_count; k++) {
+                const struct rule *rule = &c->roles[r].rules[k];
+                if (rule->entity == c->entities[i])
+                    cell[rule->action] = rule->where || rule->follow || rule->fields ? "crud"[rule->action]
+                                                                                     : "CRUD"[rule->action];
+            }
+            if (c->roles[r].all_read) cell[ACTION_READ] = 'R';
+            if (c->roles[r].all_write) memcpy(cell, "CRUD", 4);
+            printf(" %-10s", cell);
+        }
+        puts("");
+    }
+    puts("capital: every record and field; small: under a condition");
+    return 0;
+}
+
+static int access_command(int argc, char **argv)
+{
+    struct options o;
+    struct desk d;
+    if (!options_parse(argc, argv, "data= config= workflows= user= action= record=", &o)) return 2;
+    bool why = o.word_count == 1 && strcmp(o.words[0], "why") == 0,
+         matrix = o.word_count == 1 && strcmp(o.words[0], "matrix") == 0;
+    if (!why && !matrix) return fprintf(stderr, "usage: perigee access %s\n", command_access.usage), 2;
+    int code = desk_open(&d, &o, false);
+    if (code == 0) code = why ? access_why_command(&d, &o) : access_matrix(d.set->catalog);
+    desk_close(&d);
+    return code;
+}
+
+const struct command command_import = {"import", "--data DIR --masterdata FILE",
+                                       "import master data: all or nothing, as often as one likes", import};
+const struct command command_backup = {"backup", "--data DIR --to FILE",
+                                       "copy the database while it is used, and check the copy", backup};
+const struct command command_restore = {"restore", "--from FILE --data DIR",
+                                        "make a data folder from a backup; an existing one is not touched",
+                                        restore};
+const struct command command_access = {
+    "access", "why --data DIR --user L --action A --record ID | matrix --data DIR",
+    "which rule says yes or no; or all of them as a table", access_command};
+const struct command command_audit = {"audit", "verify --data DIR", "follow the hash chain of the log",
+                                      audit};
+const struct command command_doctor = {"doctor", "--data DIR", "check database, log and scripts thoroughly",
+                                       doctor};
