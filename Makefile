@@ -8,10 +8,13 @@ BUILD   ?= build
 DATA    ?= data
 LISTEN  ?= 127.0.0.1:8080
 CC      := gcc
+# Debian's own, where apt puts pytest and its friends
+PYTHON  := /usr/bin/python3
 ROUNDS  ?= 20
+PREFIX  ?= /usr/local
 SECONDS_EACH ?= 60
 
-PACKAGES := liblua5.4-dev libuv1-dev libsqlite3-dev lua-cjson node-llhttp \
+PACKAGES := liblua5.4-dev libuv1-dev libsqlite3-dev node-llhttp \
             libcurl4-openssl-dev libsodium-dev zlib1g-dev libcmocka-dev pkg-config \
             gcc clang make sqlite3 tzdata python3 python3-pytest python3-jsonschema \
             python3-hypothesis lua-check wrk
@@ -38,7 +41,7 @@ endif
 
 CFLAGS   := -std=c11 -D_GNU_SOURCE -g $(OPTIMISE) $(WARNINGS) $(HARDENING) $(EXTRA_CFLAGS)
 CPPFLAGS := -Icore -isystem /usr/share/include/llhttp $(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null)
-LDLIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -l:liblua5.4-cjson.so.0 -lpthread -lm
+LDLIBS   := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null) -lpthread -lm
 
 CORE     := $(wildcard core/*/*.c)
 LLHTTP   := api http llhttp
@@ -47,7 +50,7 @@ LIBRARY  := $(BUILD)/libperigee.a
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
 
-.PHONY: all deps build run test check unit asan bench fuzz fuzzers crash format lint install clean help
+.PHONY: all deps build run demo test check unit asan bench fuzz fuzzers crash format lint install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -81,14 +84,65 @@ $(BUILD)/llhttp/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
 	@$(CC) -O2 -g -fPIE -w -DLLHTTP_STRICT_MODE=1 -I/usr/share/include/llhttp -c -o $@ $<
 
+$(BUILD)/tests/bench/%: tests/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LINKING) -o $@ $< $(LLHTTP:%=$(BUILD)/llhttp/%.o) $(LDLIBS)
+
 $(BUILD)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP $(LINKING) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
 
-check: unit
+# ---- running ----
+
+# Everything a newcomer needs; a second run finds it all in place.
+run: deps
+	@$(MAKE) --no-print-directory -j2 -s build
+	@tools/first-run $(BUILD)/perigee $(DATA) $(LISTEN)
+
+# ---- testing ----
+
+test: deps
+	@$(MAKE) --no-print-directory -j2 -s build
+	@$(MAKE) --no-print-directory -s lint unit
+	@$(MAKE) --no-print-directory -s SANITIZE=1 BUILD=$(BUILD)/asan unit
+	@$(MAKE) --no-print-directory -s crash ROUNDS=$(ROUNDS)
+	@$(MAKE) --no-print-directory -s fuzz SECONDS_EACH=10
+	@PERIGEE=$(abspath $(BUILD)/perigee) $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
+
+check: build
+	@$(MAKE) --no-print-directory -s unit
+	@PERIGEE=$(abspath $(BUILD)/perigee) $(PYTHON) -m pytest -q -x -p no:cacheprovider tests/http
+
+# The whole suite against a server built with ASan and UBSan.
+asan:
+	@$(MAKE) --no-print-directory -j2 -s SANITIZE=1 BUILD=$(BUILD)/asan build unit
+	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
 
 unit: $(UNIT)
 	@for t in $(UNIT); do $$t || exit 1; done
+
+# kill -9 at a random moment under load: every acknowledged write must be there afterwards.
+crash: build
+	@$(PYTHON) tests/crash/crash.py $(abspath $(BUILD)/perigee) $(ROUNDS)
+
+bench: build $(BUILD)/tests/bench/limit_http $(BUILD)/tests/bench/limit_commit
+	@$(PYTHON) tests/bench/bench.py $(BUILD)
+
+lint:
+	@luacheck -q scripts workflows
+	@$(BUILD)/perigee check >/dev/null
+
+format:
+	@clang-format -i $(shell find core tests -name '*.[ch]')
+
+install: build
+	install -D -m 755 $(BUILD)/perigee $(DESTDIR)$(PREFIX)/lib/perigee/bin/perigee
+	cp -r scripts workflows masterdata $(DESTDIR)$(PREFIX)/lib/perigee/
+	install -d $(DESTDIR)$(PREFIX)/bin
+	ln -sf $(PREFIX)/lib/perigee/bin/perigee $(DESTDIR)$(PREFIX)/bin/perigee
+
+demo:
+	@echo 'The demonstration data come with a later release; "make run" serves the master data.' >&2; exit 1
 
 # Each harness tests/fuzz/NAME_fuzz.c starts from tests/fuzz/corpus/NAME and keeps what it finds in build/fuzz.
 fuzz:

@@ -4,9 +4,9 @@ local core = ...
 
 local real_setmetatable, real_getmetatable, real_rawset = setmetatable, getmetatable, rawset
 local real_pcall, real_xpcall, real_load, real_error = pcall, xpcall, load, error
-local real_rawequal, real_type, real_next = rawequal, type, next
+local real_type, real_next = type, next
 local table_move, table_insert, table_remove, table_concat, table_sort = table.move, table.insert, table.remove, table.concat, table.sort
-local check, where = core.check, core.where
+local check = core.check
 
 local frozen = real_setmetatable({}, { __mode = "k" })
 
