@@ -43,7 +43,7 @@ static bool make_folder(char *dir, struct error *e)
 
 const char *store_path(const char *dir, struct arena *arena, struct error *e)
 {
-    if (!*dir) {
+    if (!dir || !*dir) {
         error_set(e, ERROR_UNAVAILABLE, "the data folder has no name", "не указана папка данных");
         return NULL;
     }
