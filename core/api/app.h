@@ -1,6 +1,7 @@
 /* app.h: what the files of api/ share. Nobody outside includes it.
  *
- *   exchange ─► dispatch.c: which endpoint, who, is it well formed ─► a lane ─► handler ─► answer.c ─► exchange
+ *   exchange ─► dispatch.c: which endpoint, who, is it well formed ─► a lane ─► handler ─► answer.c ─►
+ * exchange
  *
  *   LANE_READ   the loop thread itself, its own connection, a few milliseconds; then LANE_SLOW takes over
  *   LANE_SLOW   a small pool of reader threads, seconds (lanes.c)
@@ -83,7 +84,7 @@ struct worker {
     struct plan_cache *plans;
     struct principal_cache *principals;
     uint64_t generation;
-    bool doubtful; /* the last commit failed: what was cached inside it may never have been */
+    bool doubtful;      /* the last commit failed: what was cached inside it may never have been */
     struct buf scratch; /* answers made on a loop: copied by http_send, used again */
     struct meter *meter;
     struct http_loop *loop; /* NULL on other threads */
@@ -131,10 +132,10 @@ struct endpoint_table {
 };
 
 /* One for each file that has endpoints; routes.c gathers them. */
-extern const struct endpoint_table records_endpoints, board_endpoints, actions_endpoints,
-    timeline_endpoints, sessions_endpoints, tokens_endpoints, password_endpoints, me_endpoints,
-    schema_endpoints, openapi_endpoints, batch_endpoints, events_endpoints, health_endpoints,
-    metrics_endpoints, reload_endpoints, page_endpoints;
+extern const struct endpoint_table records_endpoints, board_endpoints, actions_endpoints, timeline_endpoints,
+    sessions_endpoints, tokens_endpoints, password_endpoints, me_endpoints, schema_endpoints,
+    openapi_endpoints, batch_endpoints, events_endpoints, health_endpoints, metrics_endpoints,
+    reload_endpoints, page_endpoints;
 
 #define CAPTURES_MAX 4
 #define SEGMENTS_MAX 8
@@ -200,8 +201,8 @@ struct call {
     struct context context;
     const struct entity *entity; /* of {collection}, in the worker's catalog */
     int64_t id;                  /* of {id} */
-    bool admitted;   /* parameters and body were read */
-    bool lang_given; /* by Accept-Language; else the user's is taken */
+    bool admitted;               /* parameters and body were read */
+    bool lang_given;             /* by Accept-Language; else the user's is taken */
     bool dry_run, minimal;
     bool heavy; /* a read that outlived its budget, an export */
     enum lane lane;
@@ -303,8 +304,8 @@ void dispatch(void *app, struct http_exchange *x);
 /* problems.c: what is wrong as problem+json, into c->out; sets status and fields. */
 void problem_answer(struct call *c);
 void problem_write(struct buf *b, const struct error *e, struct str request_id, bool developer);
-void problem_render(void *app, struct http_exchange *x, int status, const char *code,
-                    const char *detail_en, const char *detail_ru, struct buf *body);
+void problem_render(void *app, struct http_exchange *x, int status, const char *code, const char *detail_en,
+                    const char *detail_ru, struct buf *body);
 /* The language that an Accept-Language field asks for. */
 bool problem_lang(struct str accept_language, enum lang *lang);
 

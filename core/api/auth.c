@@ -10,8 +10,7 @@
 static bool bearer_of(struct str field, struct str *token)
 {
     struct str scheme = str_cut(&field, ' ');
-    if (!str_eq_nocase(scheme, STR("bearer")) || !field.p)
-        return false;
+    if (!str_eq_nocase(scheme, STR("bearer")) || !field.p) return false;
     *token = str_trim(field);
     return true;
 }
@@ -20,8 +19,7 @@ void auth_credentials(struct call *c)
 {
     struct str field = http_field(c->x, STR("authorization"));
     if (field.p) {
-        if (!bearer_of(field, &c->bearer))
-            c->bearer = STR(""); /* another scheme: given, and wrong */
+        if (!bearer_of(field, &c->bearer)) c->bearer = STR(""); /* another scheme: given, and wrong */
         return;
     }
     c->session = http_cookie(c->x, STR(COOKIE));
@@ -29,14 +27,12 @@ void auth_credentials(struct call *c)
 
 static bool unsafe(const struct call *c)
 {
-    return c->method != HTTP_METHOD_GET && c->method != HTTP_METHOD_HEAD &&
-           c->method != HTTP_METHOD_OPTIONS;
+    return c->method != HTTP_METHOD_GET && c->method != HTTP_METHOD_HEAD && c->method != HTTP_METHOD_OPTIONS;
 }
 
 static bool check_csrf(struct call *c, const struct session *s)
 {
-    if (!unsafe(c) || c->parent || session_csrf_ok(s, call_header(c, "x-csrf-token")))
-        return true;
+    if (!unsafe(c) || c->parent || session_csrf_ok(s, call_header(c, "x-csrf-token"))) return true;
     error_add(&c->error, "X-CSRF-Token", "csrf", "the header X-CSRF-Token is missing or wrong",
               "нет заголовка X-CSRF-Token или он неверен");
     return error_set(&c->error, ERROR_FORBIDDEN,
@@ -50,16 +46,13 @@ bool auth_check(struct call *c)
     const struct catalog *catalog = w->set->catalog;
     int64_t now = clock_now();
     if (c->bearer.p) {
-        c->who = principal_by_token(w->principals, w->db, catalog, c->bearer, now, &c->token_id,
-                                    &c->error);
-        if (!c->who)
-            return false;
+        c->who = principal_by_token(w->principals, w->db, catalog, c->bearer, now, &c->token_id, &c->error);
+        if (!c->who) return false;
     } else if (c->session.p) {
         struct session session;
         c->who = principal_by_session(w->principals, w->db, catalog, c->session, now,
                                       c->app->options->sessions, &session, &c->error);
-        if (!c->who || !check_csrf(c, &session))
-            return false;
+        if (!c->who || !check_csrf(c, &session)) return false;
     } else {
         return error_set(&c->error, ERROR_UNAUTHENTICATED,
                          "sign in, or send an API token as Authorization: Bearer",
@@ -75,8 +68,7 @@ void auth_cookie(struct call *c, const char *secret, int64_t seconds)
 {
     const char *text = arena_printf(c->arena, COOKIE "=%s; Path=/; HttpOnly; SameSite=Lax; Max-Age=%lld%s",
                                     secret, (long long)seconds, c->x->secure ? "; Secure" : "");
-    if (text)
-        call_field(c, "Set-Cookie", str_of(text));
+    if (text) call_field(c, "Set-Cookie", str_of(text));
 }
 
 /* ── Last use ────────────────────────────────────────────────────────────────────────────────── */
@@ -126,16 +118,13 @@ static uint64_t touch_key(const struct call *c)
 
 void auth_touch(struct call *c)
 {
-    if (!c->who || (!c->token_id && c->session.n >= sizeof((struct touch *)0)->secret))
-        return;
+    if (!c->who || (!c->token_id && c->session.n >= sizeof((struct touch *)0)->secret)) return;
     int64_t now = clock_now();
     uint64_t key = touch_key(c);
     size_t slot = key % TOUCH_SLOTS;
-    if (touched[slot].key == key && now - touched[slot].at < TOUCH_MS && now >= touched[slot].at)
-        return;
+    if (touched[slot].key == key && now - touched[slot].at < TOUCH_MS && now >= touched[slot].at) return;
     struct touch *t = calloc(1, sizeof *t);
-    if (!t)
-        return; /* "last used" is late by a minute: no reason to refuse */
+    if (!t) return; /* "last used" is late by a minute: no reason to refuse */
     t->job.run = touch_run;
     t->job.done = touch_done;
     t->token = c->token_id;

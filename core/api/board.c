@@ -4,8 +4,7 @@
 static bool group_by(struct call *c, struct str *value)
 {
     *value = call_parameter(c, "group_by");
-    if (value->p && value->n)
-        return true;
+    if (value->p && value->n) return true;
     error_add(&c->error, "group_by", "required", "group_by is required", "не указано: group_by");
     return error_set(&c->error, ERROR_BAD_REQUEST, "group_by is required", "не указано: group_by");
 }
@@ -15,8 +14,7 @@ static bool board(struct call *c)
     struct query q = records_query(c);
     struct str group;
     if (!group_by(c, &group) || !call_number(c, "limit", 1, 500, 20, &q.limit) ||
-        !query_board(&c->context, &q, group, call_parameter(c, "sum"), call_parameter(c, "column"),
-                     c->out))
+        !query_board(&c->context, &q, group, call_parameter(c, "sum"), call_parameter(c, "column"), c->out))
         return false;
     return call_json(c, 200);
 }
@@ -31,8 +29,7 @@ static bool aggregate(struct call *c)
         .min = call_parameter(c, "min"),
         .max = call_parameter(c, "max"),
     };
-    if (!call_flag(c, "count", &a.count) || !query_aggregate(&c->context, &q, &a, c->out))
-        return false;
+    if (!call_flag(c, "count", &a.count) || !query_aggregate(&c->context, &q, &a, c->out)) return false;
     return call_json(c, 200);
 }
 

@@ -5,8 +5,7 @@
 static struct call *call_new(struct app *app, struct http_exchange *x)
 {
     struct call *c = arena_alloc(x->arena, sizeof *c);
-    if (!c)
-        return NULL;
+    if (!c) return NULL;
     c->app = app;
     c->x = x;
     c->home = c->worker = http_loop_data(x->loop);
@@ -33,15 +32,11 @@ static void refuse(struct call *c)
 /* Routes of scripts stand before "/api/v1/{collection}", never before the server's own words. */
 static void match_scripts(struct call *c)
 {
-    if (c->match.known && c->match.capture_count == 0)
-        return;
+    if (c->match.known && c->match.capture_count == 0) return;
     unsigned methods = 0;
-    const struct endpoint *e =
-        script_routes_match(c->home->set->catalog, c->method, c->path, &methods);
-    if (!methods)
-        return;
-    c->match = (struct match){.endpoint = e, .number = ENDPOINTS_MAX, .known = true,
-                              .methods = methods};
+    const struct endpoint *e = script_routes_match(c->home->set->catalog, c->method, c->path, &methods);
+    if (!methods) return;
+    c->match = (struct match){.endpoint = e, .number = ENDPOINTS_MAX, .known = true, .methods = methods};
 }
 
 static void answer_options(struct call *c)

@@ -1,5 +1,6 @@
-/* enter.c: a call arrives on a worker: who asks, with that thread's connection, scripts and caches, and which record
- * it is about. Done anew in each lane, so that nothing of one thread's catalog is used on another's. */
+/* enter.c: a call arrives on a worker: who asks, with that thread's connection, scripts and caches, and which
+ * record it is about. Done anew in each lane, so that nothing of one thread's catalog is used on another's.
+ */
 #include "api/app.h"
 
 void call_context(struct call *c)
@@ -21,15 +22,13 @@ void call_context(struct call *c)
 /* Settings answer to their code as well as to their id. */
 static bool id_of_code(struct call *c, struct str code)
 {
-    if (!c->entity->setting || code.n > 100 || memchr(code.p, '\'', code.n) ||
-        memchr(code.p, '\\', code.n))
+    if (!c->entity->setting || code.n > 100 || memchr(code.p, '\'', code.n) || memchr(code.p, '\\', code.n))
         return false;
     const char *filter = arena_printf(c->arena, "code = '%.*s' and active in (true, false)", STR_ARG(code));
     struct query q = {.entity = c->entity, .filter = str_of(filter), .limit = 1};
     int64_t *ids = NULL;
     size_t n = 0;
-    if (!filter || !query_ids(&c->context, &q, &ids, &n) || n == 0)
-        return false;
+    if (!filter || !query_ids(&c->context, &q, &ids, &n) || n == 0) return false;
     c->id = ids[0];
     return true;
 }
@@ -52,27 +51,21 @@ static bool no_collection(struct call *c, struct str name)
 bool call_target(struct call *c)
 {
     struct str collection = call_capture(c, "collection"), id = call_capture(c, "id");
-    if (!collection.p)
-        return true;
+    if (!collection.p) return true;
     c->entity = catalog_collection(c->worker->set->catalog, collection);
-    if (!c->entity)
-        return no_collection(c, collection);
-    if (!id.p || id_parse(id, &c->id) || id_of_code(c, id))
-        return true;
-    if (c->error.kind == ERROR_BUSY)
-        return false;
+    if (!c->entity) return no_collection(c, collection);
+    if (!id.p || id_parse(id, &c->id) || id_of_code(c, id)) return true;
+    if (c->error.kind == ERROR_BUSY) return false;
     error_clear(&c->error);
-    return error_set(&c->error, ERROR_NOT_FOUND, "there is no record %.*s in %.*s",
-                     "записи %.*s нет в %.*s", STR_ARG(id), STR_ARG(collection));
+    return error_set(&c->error, ERROR_NOT_FOUND, "there is no record %.*s in %.*s", "записи %.*s нет в %.*s",
+                     STR_ARG(id), STR_ARG(collection));
 }
 
 bool call_enter(struct call *c, struct worker *w)
 {
     c->worker = w;
-    if (c->endpoint->flags & OPEN)
-        return true;
-    if (!auth_check(c))
-        return false;
+    if (c->endpoint->flags & OPEN) return true;
+    if (!auth_check(c)) return false;
     if (!c->lang_given) {
         c->lang = c->who->env.lang;
         c->error.lang = c->lang;

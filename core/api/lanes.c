@@ -1,5 +1,5 @@
-/* lanes.c: where a call runs: on its loop with a small budget, or on the slow pool with a large one, so that no
- * report, however silly its filter, makes another request wait (design §3).
+/* lanes.c: where a call runs: on its loop with a small budget, or on the slow pool with a large one, so that
+ * no report, however silly its filter, makes another request wait (design §3).
  *
  *   loop ──LANE_READ──► handler, 5 ms ──ERROR_BUSY──┐
  *        ──LANE_SLOW──────────────────────────────► queue ─► pool thread: handler, 10 s ─► http_loop_post
@@ -34,10 +34,8 @@ struct pool {
 
 static bool admit(struct call *c)
 {
-    if (c->admitted)
-        return true;
-    if (!call_prepare(c, c->x->query) || !call_parse_body(c))
-        return false;
+    if (c->admitted) return true;
+    if (!call_prepare(c, c->x->query) || !call_parse_body(c)) return false;
     c->admitted = true;
     auth_touch(c);
     return true;
@@ -46,17 +44,14 @@ static bool admit(struct call *c)
 static bool run_inside(struct call *c, struct worker *w, bool (*handle)(struct call *c))
 {
     bool ok = call_enter(c, w) && admit(c) && (!handle || handle(c));
-    if (!ok && c->error.kind != ERROR_BUSY)
-        problem_answer(c); /* while it is known who asks */
-    if (!c->detached)
-        call_leave(c);
+    if (!ok && c->error.kind != ERROR_BUSY) problem_answer(c); /* while it is known who asks */
+    if (!c->detached) call_leave(c);
     return ok;
 }
 
 bool lane_run(struct call *c, struct worker *w, bool (*handle)(struct call *c))
 {
-    if (c->lane == LANE_LOOP && c->endpoint->flags & OPEN)
-        return run_inside(c, w, handle);
+    if (c->lane == LANE_LOOP && c->endpoint->flags & OPEN) return run_inside(c, w, handle);
     if (!db_begin(w->db, false, &c->error)) {
         c->worker = w;
         problem_answer(c);
@@ -77,8 +72,7 @@ static void run_here(struct call *c)
     db_budget(w->db, (uint64_t)c->app->options->read_budget_us * 1000, false);
     bool ok = lane_run(c, w, c->handle);
     db_budget(w->db, 0, false);
-    if (c->detached)
-        return;
+    if (c->detached) return;
     if (!ok && c->error.kind == ERROR_BUSY) {
         atomic_fetch_add_explicit(&w->meter->slowed, 1, memory_order_relaxed);
         error_clear(&c->error);
@@ -98,12 +92,9 @@ static void run_here(struct call *c)
 
 static bool admit_here(struct call *c)
 {
-    if (c->admitted)
-        return true;
-    if (lane_run(c, c->home, NULL))
-        return true;
-    if (c->error.kind == ERROR_BUSY)
-        problem_answer(c);
+    if (c->admitted) return true;
+    if (lane_run(c, c->home, NULL)) return true;
+    if (c->error.kind == ERROR_BUSY) problem_answer(c);
     call_send(c);
     return false;
 }
@@ -116,8 +107,7 @@ void lane_enter(struct call *c)
         run_here(c);
         return;
     }
-    if (!admit_here(c))
-        return;
+    if (!admit_here(c)) return;
     if (c->lane == LANE_SLOW)
         submit(c);
     else
@@ -156,8 +146,7 @@ static void submit(struct call *c)
         pthread_cond_broadcast(&p->more);
     }
     pthread_mutex_unlock(&p->lock);
-    if (taken)
-        return;
+    if (taken) return;
     c->error.retry_after = 1;
     error_set(&c->error, ERROR_UNAVAILABLE, "too many long reads wait already",
               "слишком много долгих запросов уже ждут");
@@ -199,12 +188,10 @@ static void run_slow(struct call *c, struct worker *w)
     db_budget(w->db, (uint64_t)c->app->options->slow_limit_ms * 1000000, true);
     bool ok = lane_run(c, w, c->handle);
     db_budget(w->db, 0, false);
-    if (!ok && c->error.kind == ERROR_BUSY)
-        problem_answer(c);
+    if (!ok && c->error.kind == ERROR_BUSY) problem_answer(c);
     meter_scripts(w);
     log_request(STR(""));
-    if (!c->detached)
-        lane_back(c);
+    if (!c->detached) lane_back(c);
 }
 
 static struct call *wait_for_call(struct pool_thread *t)
@@ -225,8 +212,7 @@ static void *pool_thread(void *arg)
     struct worker *w = NULL;
     struct call *c;
     while ((c = wait_for_call(t))) {
-        if (!w)
-            w = worker_open(t->pool->app, NULL, &c->error);
+        if (!w) w = worker_open(t->pool->app, NULL, &c->error);
         if (w) {
             run_slow(c, w);
         } else {
@@ -250,12 +236,10 @@ struct pool *pool_start(struct app *app, unsigned threads, struct error *e)
     pthread_cond_init(&p->more, NULL);
     for (unsigned i = 0; i < threads && i < 64; i++) {
         p->threads[i] = (struct pool_thread){.pool = p, .light = i == 0 && threads > 1};
-        if (pthread_create(&p->threads[i].thread, NULL, pool_thread, &p->threads[i]) != 0)
-            break;
+        if (pthread_create(&p->threads[i].thread, NULL, pool_thread, &p->threads[i]) != 0) break;
         p->count++;
     }
-    if (p->count > 0)
-        return p;
+    if (p->count > 0) return p;
     error_set(e, ERROR_INTERNAL, "cannot start a thread", "не удалось запустить поток");
     free(p);
     return NULL;
@@ -263,8 +247,7 @@ struct pool *pool_start(struct app *app, unsigned threads, struct error *e)
 
 void pool_stop(struct pool *p)
 {
-    if (!p)
-        return;
+    if (!p) return;
     pthread_mutex_lock(&p->lock);
     p->stopping = true;
     pthread_cond_broadcast(&p->more);

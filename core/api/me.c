@@ -9,8 +9,7 @@ static void write_rights(struct call *c, struct buf *b)
         const struct entity *e = catalog->entities[i];
         bool some = false;
         for (int a = 0; a < ACTION_KIND_COUNT; a++) {
-            if (!access_may(c->who, e, (enum action_kind)a))
-                continue;
+            if (!access_may(c->who, e, (enum action_kind)a)) continue;
             if (!some) {
                 json_key(b, str_of(e->name));
                 json_array(b);
@@ -18,8 +17,7 @@ static void write_rights(struct call *c, struct buf *b)
             some = true;
             json_cstr(b, action_kind_name((enum action_kind)a));
         }
-        if (some)
-            json_end_array(b);
+        if (some) json_end_array(b);
     }
     json_end_object(b);
 }
@@ -32,11 +30,9 @@ static bool write_zone(struct call *c, struct buf *b)
     struct str zone = {0};
     if (f && c->who->id) {
         struct record *r = record_load(&c->context, user, c->who->id);
-        if (!r)
-            return false;
+        if (!r) return false;
         struct value v = record_get(r, f);
-        if (v.type == VALUE_TEXT && v.s.n)
-            zone = v.s;
+        if (v.type == VALUE_TEXT && v.s.n) zone = v.s;
     }
     json_key(b, STR("time_zone"));
     json_str(b, zone.p ? zone : str_of(c->app->options->time_zone));
@@ -55,8 +51,7 @@ bool me_write(struct call *c, struct buf *b)
     json_str(b, p->name);
     json_key(b, STR("language"));
     json_cstr(b, lang_code(p->env.lang));
-    if (!write_zone(c, b))
-        return false;
+    if (!write_zone(c, b)) return false;
     json_key(b, STR("roles"));
     json_raw(b, p->roles_json.n ? p->roles_json : STR("[]"));
     json_key(b, STR("groups"));
@@ -77,8 +72,7 @@ static bool me(struct call *c)
 }
 
 static const struct endpoint endpoints[] = {
-    {HTTP_METHOD_GET, "/api/v1/me", LANE_READ, 0, "", me, "Who I am and what I may do", NULL, "me",
-     200},
+    {HTTP_METHOD_GET, "/api/v1/me", LANE_READ, 0, "", me, "Who I am and what I may do", NULL, "me", 200},
 };
 
 const struct endpoint_table me_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

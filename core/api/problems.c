@@ -13,8 +13,7 @@ bool problem_lang(struct str accept, enum lang *lang)
         struct str primary = tag;
         primary = str_cut(&primary, '-');
         enum lang found;
-        if (!lang_parse(primary, &found))
-            continue;
+        if (!lang_parse(primary, &found)) continue;
         /* q=0.8: enough of RFC 9110 §12.4.2 to tell two languages apart */
         double quality = 1;
         struct str q = str_trim(item);
@@ -121,12 +120,10 @@ static struct str request_id(const struct call *c)
 static void log_problem(const struct call *c, int status)
 {
     const struct error *e = &c->error;
-    if (status < 500 && !e->file)
-        return;
+    if (status < 500 && !e->file) return;
     LOG(status >= 500 ? LOG_ERROR : LOG_INFO, "refused", log_i("status", status),
         log_s("code", error_kind_code(e->kind)), log_s("detail", e->detail),
-        log_s("file", e->file ? e->file : ""), log_i("line", e->line),
-        log_str("path", c->path));
+        log_s("file", e->file ? e->file : ""), log_i("line", e->line), log_str("path", c->path));
 }
 
 void problem_answer(struct call *c)
@@ -145,18 +142,15 @@ void problem_answer(struct call *c)
     c->fields = NULL;
     if (e->retry_after > 0) {
         const char *seconds = arena_printf(c->arena, "%lld", (long long)e->retry_after);
-        if (seconds)
-            call_field(c, "Retry-After", str_of(seconds));
+        if (seconds) call_field(c, "Retry-After", str_of(seconds));
     }
-    if (c->status == 401)
-        call_field(c, "WWW-Authenticate", STR("Bearer realm=\"perigee\""));
-    if (c->status == 405)
-        call_field(c, "Allow", str_of(routes_allow(c->match.methods, c->arena)));
+    if (c->status == 401) call_field(c, "WWW-Authenticate", STR("Bearer realm=\"perigee\""));
+    if (c->status == 405) call_field(c, "Allow", str_of(routes_allow(c->match.methods, c->arena)));
     call_field(c, "Content-Language", str_of(lang_code(e->lang)));
 }
 
-void problem_render(void *app, struct http_exchange *x, int status, const char *code,
-                    const char *detail_en, const char *detail_ru, struct buf *body)
+void problem_render(void *app, struct http_exchange *x, int status, const char *code, const char *detail_en,
+                    const char *detail_ru, struct buf *body)
 {
     (void)app;
     enum lang lang = LANG_EN;

@@ -25,8 +25,7 @@ static bool list(struct call *c)
                          "count может быть только «exact»");
     }
     q.count = count.p != NULL;
-    if (!call_number(c, "limit", 1, 500, 50, &q.limit) || !query_list(&c->context, &q, c->out))
-        return false;
+    if (!call_number(c, "limit", 1, 500, 50, &q.limit) || !query_list(&c->context, &q, c->out)) return false;
     return call_json(c, 200);
 }
 
@@ -34,16 +33,14 @@ static bool wants(struct call *c, const char *type)
 {
     struct str accept = call_header(c, "accept");
     for (struct str one = str_cut(&accept, ','); one.p; one = str_cut(&accept, ','))
-        if (str_eq_nocase(str_trim(str_cut(&one, ';')), str_of(type)))
-            return true;
+        if (str_eq_nocase(str_trim(str_cut(&one, ';')), str_of(type))) return true;
     return false;
 }
 
 static bool list_or_export(struct call *c)
 {
     bool csv = wants(c, "text/csv"), lines = wants(c, "application/x-ndjson");
-    if ((!csv && !lines) || !c->x)
-        return list(c);
+    if ((!csv && !lines) || !c->x) return list(c);
     return export_begin(c, csv);
 }
 
@@ -51,8 +48,7 @@ static bool get(struct call *c)
 {
     int64_t version = 0;
     struct str expand = call_parameter(c, "expand");
-    if (!query_get(&c->context, c->entity, c->id, call_parameter(c, "fields"), expand, c->out,
-                   &version))
+    if (!query_get(&c->context, c->entity, c->id, call_parameter(c, "fields"), expand, c->out, &version))
         return false;
     call_etag(c, version);
     /* With other records inside, the version of this one does not say that nothing changed. */
@@ -79,8 +75,7 @@ static bool read_change(struct call *c, struct change *change)
     change->values = arena_array(c->arena, n, sizeof *change->values);
     change->any_entity = arena_array(c->arena, n, sizeof *change->any_entity);
     change->touched = arena_array(c->arena, n, sizeof *change->touched);
-    if (!change->values || !change->any_entity || !change->touched)
-        return error_no_memory(&c->error);
+    if (!change->values || !change->any_entity || !change->touched) return error_no_memory(&c->error);
     return record_read_json(&c->context, c->entity, c->body, change->values, change->any_entity,
                             change->touched);
 }
@@ -89,8 +84,8 @@ static bool create(struct call *c)
 {
     struct change change;
     struct record *made;
-    if (!read_change(c, &change) || !record_create(&c->context, c->entity, change.values,
-                                                   change.any_entity, change.touched, &made))
+    if (!read_change(c, &change) ||
+        !record_create(&c->context, c->entity, change.values, change.any_entity, change.touched, &made))
         return false;
     return call_record(c, 201, c->entity, made->id);
 }
@@ -101,8 +96,8 @@ static bool patch(struct call *c)
     struct record *made;
     int64_t expected;
     if (!read_change(c, &change) || !call_expected(c, c->entity, c->id, &expected) ||
-        !record_change(&c->context, c->entity, c->id, change.values, change.any_entity,
-                       change.touched, expected, &made))
+        !record_change(&c->context, c->entity, c->id, change.values, change.any_entity, change.touched,
+                       expected, &made))
         return false;
     return call_record(c, 200, c->entity, c->id);
 }
@@ -117,15 +112,14 @@ static bool destroy(struct call *c)
 }
 
 static const struct endpoint endpoints[] = {
-    {HTTP_METHOD_GET, "/api/v1/{collection}", LANE_READ, 0,
-     "filter sort fields expand limit cursor count q", list_or_export,
-     "List, filter, sort, search; as CSV or NDJSON the whole result", NULL, "list", 200},
-    {HTTP_METHOD_POST, "/api/v1/{collection}", LANE_WRITE, BODY, "fields expand", create,
-     "Create a record", "create", "record", 201},
-    {HTTP_METHOD_GET, "/api/v1/{collection}/{id}", LANE_READ, 0, "fields expand", get,
-     "Read a record", NULL, "record", 200},
-    {HTTP_METHOD_PATCH, "/api/v1/{collection}/{id}", LANE_WRITE, BODY | PATCHES, "fields expand",
-     patch, "Change a record (JSON Merge Patch)", "update", "record", 200},
+    {HTTP_METHOD_GET, "/api/v1/{collection}", LANE_READ, 0, "filter sort fields expand limit cursor count q",
+     list_or_export, "List, filter, sort, search; as CSV or NDJSON the whole result", NULL, "list", 200},
+    {HTTP_METHOD_POST, "/api/v1/{collection}", LANE_WRITE, BODY, "fields expand", create, "Create a record",
+     "create", "record", 201},
+    {HTTP_METHOD_GET, "/api/v1/{collection}/{id}", LANE_READ, 0, "fields expand", get, "Read a record", NULL,
+     "record", 200},
+    {HTTP_METHOD_PATCH, "/api/v1/{collection}/{id}", LANE_WRITE, BODY | PATCHES, "fields expand", patch,
+     "Change a record (JSON Merge Patch)", "update", "record", 200},
     {HTTP_METHOD_DELETE, "/api/v1/{collection}/{id}", LANE_WRITE, 0, "", destroy,
      "Delete a record, or deactivate it where the entity says so", NULL, NULL, 204},
 };

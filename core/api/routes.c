@@ -6,10 +6,10 @@
 #include "api/app.h"
 
 static const struct endpoint_table *const tables[] = {
-    &health_endpoints,   &metrics_endpoints, &page_endpoints,     &sessions_endpoints,
-    &tokens_endpoints,   &me_endpoints,      &schema_endpoints,   &openapi_endpoints,
-    &batch_endpoints,    &events_endpoints,  &reload_endpoints,   &password_endpoints,
-    &board_endpoints,    &actions_endpoints, &timeline_endpoints, &records_endpoints,
+    &health_endpoints, &metrics_endpoints, &page_endpoints,     &sessions_endpoints,
+    &tokens_endpoints, &me_endpoints,      &schema_endpoints,   &openapi_endpoints,
+    &batch_endpoints,  &events_endpoints,  &reload_endpoints,   &password_endpoints,
+    &board_endpoints,  &actions_endpoints, &timeline_endpoints, &records_endpoints,
 };
 
 #define TABLES (sizeof tables / sizeof tables[0])
@@ -23,17 +23,14 @@ static bool split(struct str path, struct segments *out)
 {
     out->n = 0;
     struct str rest = path;
-    if (rest.n == 0 || rest.p[0] != '/')
-        return false;
+    if (rest.n == 0 || rest.p[0] != '/') return false;
     rest.p++, rest.n--;
     do {
-        if (out->n == SEGMENTS_MAX)
-            return false;
+        if (out->n == SEGMENTS_MAX) return false;
         const char *slash = rest.n ? memchr(rest.p, '/', rest.n) : NULL;
         size_t n = slash ? (size_t)(slash - rest.p) : rest.n;
         out->part[out->n++] = (struct str){rest.p, n};
-        if (!slash)
-            return true;
+        if (!slash) return true;
         rest = (struct str){slash + 1, rest.n - n - 1};
     } while (true);
 }
@@ -48,17 +45,14 @@ static bool fits(const char *pattern, const struct segments *path, struct match 
         size_t n = (size_t)(end - p);
         struct str part = path->part[i];
         if (*p == '{') {
-            if (part.n == 0)
-                return false;
+            if (part.n == 0) return false;
             m->captures[m->capture_count++].value = part;
         } else if (part.n != n || memcmp(part.p, p, n) != 0) {
             return false;
         }
         bool last = i + 1 == path->n;
-        if (last)
-            return *end == 0;
-        if (*end == 0)
-            return false;
+        if (last) return *end == 0;
+        if (*end == 0) return false;
         p = end + 1;
     }
     return false;
@@ -83,17 +77,14 @@ void routes_match(enum http_method method, struct str path, struct match *out)
 {
     struct segments parts;
     *out = (struct match){.number = ENDPOINTS_MAX};
-    if (!split(path, &parts))
-        return;
-    if (method == HTTP_METHOD_HEAD)
-        method = HTTP_METHOD_GET;
+    if (!split(path, &parts)) return;
+    if (method == HTTP_METHOD_HEAD) method = HTTP_METHOD_GET;
     const char *pattern = NULL;
     size_t number = 0;
     for (size_t t = 0; t < TABLES; t++)
         for (size_t i = 0; i < tables[t]->count; i++, number++) {
             const struct endpoint *e = &tables[t]->first[i];
-            if (pattern ? strcmp(pattern, e->path) != 0 : !fits(e->path, &parts, out))
-                continue;
+            if (pattern ? strcmp(pattern, e->path) != 0 : !fits(e->path, &parts, out)) continue;
             pattern = e->path;
             out->methods |= 1U << e->method;
             if (e->method == method) {
@@ -102,15 +93,13 @@ void routes_match(enum http_method method, struct str path, struct match *out)
             }
         }
     out->known = pattern != NULL;
-    if (pattern)
-        name_captures(pattern, out);
+    if (pattern) name_captures(pattern, out);
 }
 
 const struct endpoint *routes_nth(size_t n)
 {
     for (size_t t = 0; t < TABLES; t++) {
-        if (n < tables[t]->count)
-            return &tables[t]->first[n];
+        if (n < tables[t]->count) return &tables[t]->first[n];
         n -= tables[t]->count;
     }
     return NULL;
@@ -120,11 +109,9 @@ const char *routes_allow(unsigned methods, struct arena *arena)
 {
     const char *text = "OPTIONS";
     for (int m = HTTP_METHOD_COUNT - 1; m >= 0 && text; m--) {
-        bool has = methods & (1U << m) ||
-                   (m == HTTP_METHOD_HEAD && methods & (1U << HTTP_METHOD_GET));
+        bool has = methods & (1U << m) || (m == HTTP_METHOD_HEAD && methods & (1U << HTTP_METHOD_GET));
         if (has && m != HTTP_METHOD_OPTIONS)
-            text = arena_printf(arena, "%.*s, %s", STR_ARG(http_method_text((enum http_method)m)),
-                                text);
+            text = arena_printf(arena, "%.*s, %s", STR_ARG(http_method_text((enum http_method)m)), text);
     }
     return text ? text : "OPTIONS";
 }

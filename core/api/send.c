@@ -7,8 +7,7 @@ void call_send(struct call *c)
     http_reply(x, c->status ? c->status : 500);
     for (const struct answer_field *f = c->fields; f; f = f->next)
         http_reply_field(x, f->name, f->value);
-    if (c->status != 204 && c->status != 304)
-        http_reply_field(x, STR("Vary"), STR("Accept-Language"));
+    if (c->status != 204 && c->status != 304) http_reply_field(x, STR("Vary"), STR("Accept-Language"));
     if (c->content_type && c->out == &c->own)
         http_reply_take(x, c->content_type, &c->own);
     else if (c->content_type && !c->out->failed)

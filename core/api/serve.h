@@ -1,6 +1,7 @@
 /* serve.h: the running server, from opening the data folder to the last answer.
  *
- *   api_serve: folder, lock ─► scripts ─► database, migration ─► writer, slow pool ─► http ─► (signals) ─► stop
+ *   api_serve: folder, lock ─► scripts ─► database, migration ─► writer, slow pool ─► http ─► (signals) ─►
+ * stop
  *
  * The command line fills a struct serve_options (serve_options_defaults first, then config.lua, then
  * its own flags) and calls api_serve once, on the main thread. */
@@ -13,10 +14,10 @@
 
 /* Strings are borrowed and must outlive api_serve. Times in milliseconds unless the name says so. */
 struct serve_options {
-    const char *data;    /* the data folder; created when missing */
-    const char *address; /* "127.0.0.1" */
-    uint16_t port;       /* 8080; 0: any free one (logged, and written into DIR/perigee.port) */
-    unsigned threads;    /* loop threads; 0: one for each core */
+    const char *data;      /* the data folder; created when missing */
+    const char *address;   /* "127.0.0.1" */
+    uint16_t port;         /* 8080; 0: any free one (logged, and written into DIR/perigee.port) */
+    unsigned threads;      /* loop threads; 0: one for each core */
     unsigned slow_threads; /* readers of the slow lane; 0: as many as cores, at least 2 */
     bool dev;              /* reload when a script changes; errors in full */
     bool insecure;         /* listen on other than loopback without TLS in front */
@@ -25,17 +26,17 @@ struct serve_options {
     struct http_limits http;
     const struct str *trusted_proxies;
     size_t trusted_proxy_count;
-    const char *time_zone;      /* the company's, for whoever has none of their own; "UTC" */
-    const char *static_folder;  /* the desk's files, served under "/"; NULL: the small page */
+    const char *time_zone;     /* the company's, for whoever has none of their own; "UTC" */
+    const char *static_folder; /* the desk's files, served under "/"; NULL: the small page */
     struct session_times sessions;
-    int64_t read_budget_us;     /* a read on a loop thread; past it the slow lane takes it (5,000) */
-    int64_t slow_limit_ms;      /* a read in the slow lane; past it 422 query_limit (10,000) */
-    size_t slow_queue;          /* reads that may wait for the slow lane; past it 503 (256) */
-    size_t write_queue;         /* writes that may wait; past it 503 (4,096) */
-    size_t write_batch;         /* writes in one commit (512) */
-    size_t wal_bytes;           /* past it the log of the database is folded back (64 MiB) */
-    size_t batch_operations;    /* operations in one POST /batch (500) */
-    int64_t grace_ms;           /* requests under way at a stop (10,000) */
+    int64_t read_budget_us;  /* a read on a loop thread; past it the slow lane takes it (5,000) */
+    int64_t slow_limit_ms;   /* a read in the slow lane; past it 422 query_limit (10,000) */
+    size_t slow_queue;       /* reads that may wait for the slow lane; past it 503 (256) */
+    size_t write_queue;      /* writes that may wait; past it 503 (4,096) */
+    size_t write_batch;      /* writes in one commit (512) */
+    size_t wal_bytes;        /* past it the log of the database is folded back (64 MiB) */
+    size_t batch_operations; /* operations in one POST /batch (500) */
+    int64_t grace_ms;        /* requests under way at a stop (10,000) */
 };
 
 void serve_options_defaults(struct serve_options *o);

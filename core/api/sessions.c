@@ -17,8 +17,7 @@ struct signing {
 static bool wait_first(struct call *c, int64_t seconds)
 {
     c->error.retry_after = seconds;
-    return error_set(&c->error, ERROR_TOO_MANY_REQUESTS,
-                     "too many failed attempts; try again in %lld s",
+    return error_set(&c->error, ERROR_TOO_MANY_REQUESTS, "too many failed attempts; try again in %lld s",
                      "слишком много неудачных попыток; повторите через %lld с", (long long)seconds);
 }
 
@@ -28,23 +27,24 @@ static bool create(struct call *c)
     char secret[65], csrf[65];
     const struct session_times times = c->app->options->sessions;
     int64_t now = clock_now();
-    if (!session_create(c->worker->db, s->user, now, times, secret, csrf, &c->error))
-        return false;
-    struct trail_entry entry = {.at = now, .who = s->user, .action = STR("sign_in"),
-                                .entity = STR(""), .changes = STR("{}"), .why = STR(""),
-                                .script = STR(""), .request = c->x->request_id};
-    if (!trail_append(c->worker->db, &entry, &c->error))
-        return false;
+    if (!session_create(c->worker->db, s->user, now, times, secret, csrf, &c->error)) return false;
+    struct trail_entry entry = {.at = now,
+                                .who = s->user,
+                                .action = STR("sign_in"),
+                                .entity = STR(""),
+                                .changes = STR("{}"),
+                                .why = STR(""),
+                                .script = STR(""),
+                                .request = c->x->request_id};
+    if (!trail_append(c->worker->db, &entry, &c->error)) return false;
     c->who = principal_load(c->worker->db, c->worker->set->catalog, s->user, &c->error);
-    if (!c->who)
-        return false;
+    if (!c->who) return false;
     call_context(c);
     json_object(c->out);
     json_key(c->out, STR("csrf_token"));
     json_cstr(c->out, csrf);
     json_key(c->out, STR("user"));
-    if (!me_write(c, c->out))
-        return false;
+    if (!me_write(c, c->out)) return false;
     json_end_object(c->out);
     auth_cookie(c, secret, times.absolute_ms / 1000);
     sodium_memzero(secret, sizeof secret);
@@ -60,10 +60,8 @@ static bool check_password(struct call *c)
     struct str address = str_of(c->x->remote);
     const char *hash = NULL;
     int64_t wait = 0, now = clock_now();
-    if (!throttle_allows(throttle, s->login, address, now, &wait))
-        return wait_first(c, wait > 0 ? wait : 1);
-    if (!password_lookup(c->worker->db, s->login, c->arena, &s->user, &hash, &c->error))
-        return false;
+    if (!throttle_allows(throttle, s->login, address, now, &wait)) return wait_first(c, wait > 0 ? wait : 1);
+    if (!password_lookup(c->worker->db, s->login, c->arena, &s->user, &hash, &c->error)) return false;
     bool good = password_matches(s->user ? hash : NULL, s->password) && s->user;
     if (!good) {
         throttle_failed(throttle, s->login, address, clock_now());
@@ -77,8 +75,7 @@ static bool check_password(struct call *c)
 static bool sign_in(struct call *c)
 {
     struct signing *s = arena_alloc(c->arena, sizeof *s);
-    if (!s)
-        return error_no_memory(&c->error);
+    if (!s) return error_no_memory(&c->error);
     c->data = s;
     if (!call_members(c, "login password") || !call_text(c, "login", true, 200, &s->login) ||
         !call_text(c, "password", true, 1024, &s->password))
@@ -88,28 +85,24 @@ static bool sign_in(struct call *c)
 
 static bool need_session(struct call *c)
 {
-    if (!c->bearer.p && c->session.p)
-        return true;
+    if (!c->bearer.p && c->session.p) return true;
     return error_set(&c->error, ERROR_NOT_FOUND, "this request belongs to no session",
                      "у этого запроса нет сеанса");
 }
 
 static bool sign_out(struct call *c)
 {
-    if (!need_session(c) || !session_delete(c->worker->db, c->session, &c->error))
-        return false;
+    if (!need_session(c) || !session_delete(c->worker->db, c->session, &c->error)) return false;
     auth_cookie(c, "", 0);
     return call_empty(c, 204);
 }
 
 static bool current(struct call *c)
 {
-    if (!need_session(c))
-        return false;
+    if (!need_session(c)) return false;
     json_object(c->out);
     json_key(c->out, STR("user"));
-    if (!me_write(c, c->out))
-        return false;
+    if (!me_write(c, c->out)) return false;
     json_end_object(c->out);
     return call_json(c, 200);
 }
@@ -119,8 +112,8 @@ static const struct endpoint endpoints[] = {
      "Sign in: a cookie, the CSRF token and the user", "sign_in", "session", 201},
     {HTTP_METHOD_GET, "/api/v1/sessions/current", LANE_READ, NOT_IN_BATCH, "", current,
      "Who is signed in with this cookie", NULL, "session", 200},
-    {HTTP_METHOD_DELETE, "/api/v1/sessions/current", LANE_WRITE, NOT_IN_BATCH, "", sign_out,
-     "Sign out", NULL, NULL, 204},
+    {HTTP_METHOD_DELETE, "/api/v1/sessions/current", LANE_WRITE, NOT_IN_BATCH, "", sign_out, "Sign out", NULL,
+     NULL, 204},
 };
 
 const struct endpoint_table sessions_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

@@ -20,8 +20,7 @@ static bool comment(struct call *c)
         !record_comment(&c->context, c->entity, c->id, text, &id))
         return false;
     const struct entity *comments = c->context.catalog->comment;
-    if (comments)
-        return call_record(c, 201, comments, id);
+    if (comments) return call_record(c, 201, comments, id);
     json_object(c->out);
     json_key(c->out, STR("id"));
     json_id(c->out, id);
@@ -32,8 +31,8 @@ static bool comment(struct call *c)
 static const struct endpoint endpoints[] = {
     {HTTP_METHOD_GET, "/api/v1/{collection}/{id}/timeline", LANE_READ, 0, "limit cursor", timeline,
      "Changes, comments, tasks, files and moves, newest first", NULL, "timeline", 200},
-    {HTTP_METHOD_POST, "/api/v1/{collection}/{id}/comments", LANE_WRITE, BODY, "fields expand",
-     comment, "Comment on a record", "comment", "object", 201},
+    {HTTP_METHOD_POST, "/api/v1/{collection}/{id}/comments", LANE_WRITE, BODY, "fields expand", comment,
+     "Comment on a record", "comment", "object", 201},
 };
 
 const struct endpoint_table timeline_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

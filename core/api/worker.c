@@ -1,4 +1,5 @@
-/* worker.c: what each thread that runs calls has of its own: connection, Lua state, compiled reads, principals. */
+/* worker.c: what each thread that runs calls has of its own: connection, Lua state, compiled reads,
+ * principals. */
 #include "api/app.h"
 
 #include <stdlib.h>
@@ -19,8 +20,7 @@ static struct script_set *set_in_force(struct app *app, uint64_t *generation)
 bool worker_take(struct worker *w, struct script_set *set, uint64_t generation, struct error *e)
 {
     struct script_state *state = script_state_new(set, e);
-    if (!state)
-        return false;
+    if (!state) return false;
     meter_scripts(w);
     script_state_free(w->script);
     script_set_unref(w->set);
@@ -32,8 +32,7 @@ bool worker_take(struct worker *w, struct script_set *set, uint64_t generation, 
 
 void worker_renew(struct worker *w)
 {
-    if (w->generation == atomic_load_explicit(&w->app->generation, memory_order_acquire))
-        return;
+    if (w->generation == atomic_load_explicit(&w->app->generation, memory_order_acquire)) return;
     struct arena arena;
     struct error e;
     uint64_t generation;
@@ -52,16 +51,13 @@ static bool fill(struct worker *w, struct db *lent, struct error *e)
 {
     uint64_t generation;
     w->db = lent ? lent : db_open(w->app->path, DB_READ, e);
-    if (!w->db)
-        return false;
+    if (!w->db) return false;
     w->owns_db = lent == NULL;
     w->plans = plan_cache_new(w->db, PLANS, e);
     w->principals = principal_cache_new(PRINCIPALS);
     w->meter = meter_new(w->app);
-    if (!w->plans)
-        return false;
-    if (!w->principals || !w->meter)
-        return error_no_memory(e);
+    if (!w->plans) return false;
+    if (!w->principals || !w->meter) return error_no_memory(e);
     struct script_set *set = set_in_force(w->app, &generation);
     bool ok = worker_take(w, set, generation, e);
     script_set_unref(set);
@@ -77,22 +73,19 @@ struct worker *worker_open(struct app *app, struct db *lent, struct error *e)
     }
     w->app = app;
     buf_init(&w->scratch, SCRATCH_MAX);
-    if (fill(w, lent, e))
-        return w;
+    if (fill(w, lent, e)) return w;
     worker_close(w);
     return NULL;
 }
 
 void worker_close(struct worker *w)
 {
-    if (!w)
-        return;
+    if (!w) return;
     script_state_free(w->script);
     plan_cache_free(w->plans);
     principal_cache_free(w->principals);
     script_set_unref(w->set);
-    if (w->owns_db)
-        db_close(w->db);
+    if (w->owns_db) db_close(w->db);
     buf_free(&w->scratch);
     free(w); /* the meter stays: its figures are the server's */
 }

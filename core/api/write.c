@@ -1,9 +1,9 @@
 /* write.c: LANE_WRITE: a call in a savepoint of the writer, answered after the commit.
  *
- * A dry run does everything, then asks for its savepoint to be rolled back. Under an Idempotency-Key the answer is
- * kept in the same transaction; a refusal (4xx) is kept too, so the change itself then runs in a savepoint of its own
- * that can be undone alone. Because the writer runs one call after the other, two that arrive at once under one key
- * are not done twice. */
+ * A dry run does everything, then asks for its savepoint to be rolled back. Under an Idempotency-Key the
+ * answer is kept in the same transaction; a refusal (4xx) is kept too, so the change itself then runs in a
+ * savepoint of its own that can be undone alone. Because the writer runs one call after the other, two that
+ * arrive at once under one key are not done twice. */
 #include "api/app.h"
 #include "store/idempotency.h"
 #include "store/trail.h"
@@ -21,11 +21,9 @@ static struct call *call_of(struct write_job *job)
 static bool key_of(struct call *c, struct str *key)
 {
     *key = (struct str){0};
-    if (c->method != HTTP_METHOD_POST || c->dry_run || !c->who)
-        return true;
+    if (c->method != HTTP_METHOD_POST || c->dry_run || !c->who) return true;
     *key = call_header(c, "idempotency-key");
-    if (!key->p || (key->n > 0 && key->n <= IDEMPOTENCY_KEY_MAX))
-        return true;
+    if (!key->p || (key->n > 0 && key->n <= IDEMPOTENCY_KEY_MAX)) return true;
     error_add(&c->error, "Idempotency-Key", "bad_value", "the key has 1 to %d characters",
               "ключ: от 1 до %d знаков", IDEMPOTENCY_KEY_MAX);
     return error_set(&c->error, ERROR_BAD_REQUEST, "Idempotency-Key has 1 to %d characters",
@@ -53,12 +51,11 @@ static void hash_request(const struct call *c, unsigned char out[32])
 static bool replay(struct call *c, const struct idempotency_answer *kept)
 {
     const struct json_value *fields = json_parse(c->arena, kept->headers, &c->error);
-    if (!fields)
-        return false;
+    if (!fields) return false;
     buf_reset(c->out);
     buf_str(c->out, kept->body);
     c->status = kept->status;
-    c->content_type = kept->body.n == 0      ? NULL
+    c->content_type = kept->body.n == 0     ? NULL
                       : kept->status >= 400 ? "application/problem+json"
                                             : "application/json";
     for (const struct json_value *f = fields->first; f; f = f->next)
@@ -71,15 +68,13 @@ static bool look_up(struct call *c, struct str key, bool *done)
 {
     struct idempotency_answer kept;
     unsigned char request[32];
-    if (!idempotency_find(c->worker->db, c->who->id, key, clock_now(), c->arena, &kept, done,
-                          &c->error))
+    if (!idempotency_find(c->worker->db, c->who->id, key, clock_now(), c->arena, &kept, done, &c->error))
         return false;
-    if (!*done)
-        return true;
+    if (!*done) return true;
     hash_request(c, request);
     if (sodium_memcmp(request, kept.request, sizeof request) != 0) {
-        error_add(&c->error, "Idempotency-Key", "key_reused",
-                  "this key was used for another request", "этот ключ уже был у другого запроса");
+        error_add(&c->error, "Idempotency-Key", "key_reused", "this key was used for another request",
+                  "этот ключ уже был у другого запроса");
         return error_set(&c->error, ERROR_VALIDATION_FAILED,
                          "this Idempotency-Key was used for another request",
                          "этот Idempotency-Key уже был у другого запроса");
@@ -104,10 +99,9 @@ static bool keep(struct call *c, struct str key)
     json_end_object(&headers);
     hash_request(c, answer.request);
     answer.headers = buf_view(&headers);
-    if (c->endpoint->flags & NO_REPLAY)
-        answer.body = STR("");
-    bool ok = !headers.failed && idempotency_keep(c->worker->db, c->who->id, key, clock_now(),
-                                                  &answer, &c->error);
+    if (c->endpoint->flags & NO_REPLAY) answer.body = STR("");
+    bool ok =
+        !headers.failed && idempotency_keep(c->worker->db, c->who->id, key, clock_now(), &answer, &c->error);
     buf_free(&headers);
     return ok;
 }
@@ -117,8 +111,7 @@ static bool keep(struct call *c, struct str key)
 /* The problem of a stale change shows the record as it is, if the caller may read it. */
 static void show_current(struct call *c)
 {
-    if (c->error.kind != ERROR_STALE || c->error.current || !c->entity || !c->id)
-        return;
+    if (c->error.kind != ERROR_STALE || c->error.current || !c->entity || !c->id) return;
     struct error e;
     struct buf now;
     int64_t version;
@@ -149,21 +142,16 @@ static bool handle_once(struct call *c, struct str key)
 {
     struct db *d = c->worker->db;
     bool done = false;
-    if (!look_up(c, key, &done))
-        return refused(c);
-    if (done)
-        return true;
-    if (!db_savepoint(d, &c->error))
-        return refused(c);
+    if (!look_up(c, key, &done)) return refused(c);
+    if (done) return true;
+    if (!db_savepoint(d, &c->error)) return refused(c);
     bool ok = handle(c);
     if (ok) {
-        if (!db_savepoint_release(d, &c->error))
-            return refused(c);
+        if (!db_savepoint_release(d, &c->error)) return refused(c);
     } else {
         db_savepoint_rollback(d);
         trail_forget(d);
-        if (c->status >= 500 || c->status == 429)
-            return false;
+        if (c->status >= 500 || c->status == 429) return false;
         error_clear(&c->error);
     }
     return keep(c, key) || refused(c);
@@ -171,11 +159,9 @@ static bool handle_once(struct call *c, struct str key)
 
 static void renew_principals(struct worker *w)
 {
-    if (!w->doubtful)
-        return;
+    if (!w->doubtful) return;
     struct principal_cache *fresh = principal_cache_new(4096);
-    if (!fresh)
-        return;
+    if (!fresh) return;
     principal_cache_free(w->principals);
     w->principals = fresh;
     w->doubtful = false;
@@ -190,8 +176,7 @@ static bool run(struct write_job *job, struct db *d, void *thread_data)
     renew_principals(w);
     log_request(c->x->request_id);
     bool ok = (call_enter(c, w) && key_of(c, &key)) || refused(c);
-    if (ok)
-        ok = key.p ? handle_once(c, key) : handle(c);
+    if (ok) ok = key.p ? handle_once(c, key) : handle(c);
     call_leave(c);
     meter_scripts(w);
     log_request(STR(""));
@@ -202,8 +187,7 @@ static void done(struct write_job *job, bool committed, const struct error *fail
 {
     struct call *c = call_of(job);
     if (!committed && failure) {
-        if (c->worker != c->home)
-            c->worker->doubtful = true;
+        if (c->worker != c->home) c->worker->doubtful = true;
         error_clear(&c->error);
         c->error.retry_after = failure->retry_after ? failure->retry_after : 1;
         const char *detail = failure->detail ? failure->detail : "";
@@ -219,8 +203,7 @@ void write_enter(struct call *c)
     buf_reset(c->out);
     c->job.run = run;
     c->job.done = done;
-    if (writer_submit(c->app->writer, &c->job, &c->error))
-        return;
+    if (writer_submit(c->app->writer, &c->job, &c->error)) return;
     problem_answer(c);
     call_send(c);
 }

@@ -53,7 +53,8 @@ struct script_set *script_load(const struct script_config *config, struct error 
 struct script_set *script_set_ref(struct script_set *s);
 void script_set_unref(struct script_set *s);
 
-/* The version that a load would have now (script_set.catalog->version), without loading; 0 when the files cannot be read. */
+/* The version that a load would have now (script_set.catalog->version), without loading; 0 when the files
+ * cannot be read. */
 uint64_t script_sources_hash(const struct script_config *config, struct error *e);
 
 struct script_state;

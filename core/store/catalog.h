@@ -49,9 +49,9 @@ enum field_type {
     FIELD_URL,      /* TEXT, http(s) only */
     FIELD_OPTION,   /* TEXT, one of options */
     FIELD_OPTIONS,  /* TEXT: JSON array of option values in declared order → VALUE_SET */
-    FIELD_REF,  /* INTEGER id → VALUE_ID; TEXT code → VALUE_TEXT when the target is a setting */
-    FIELD_REFS, /* link table (owner, target, by id or code) → VALUE_SET */
-    FIELD_STAGE, /* TEXT: code of a record of entity "stage" of the field's pipeline → VALUE_TEXT */
+    FIELD_REF,      /* INTEGER id → VALUE_ID; TEXT code → VALUE_TEXT when the target is a setting */
+    FIELD_REFS,     /* link table (owner, target, by id or code) → VALUE_SET */
+    FIELD_STAGE,    /* TEXT: code of a record of entity "stage" of the field's pipeline → VALUE_TEXT */
     FIELD_FILE,     /* INTEGER id of a row of the files table → VALUE_ID */
     FIELD_JSON,     /* TEXT: minified JSON → VALUE_TEXT */
     FIELD_FORMULA,  /* no column: an SQL expression; type of its result in formula_type */
@@ -80,9 +80,8 @@ struct option {
 };
 
 struct field {
-    const char *name; /* API name and column name */
-    const char
-        *column; /* quoted SQL identifier of the column: "\"amount\""; NULL without a column */
+    const char *name;         /* API name and column name */
+    const char *column;       /* quoted SQL identifier of the column: "\"amount\""; NULL without a column */
     struct label label, help; /* help texts may be "" */
     struct place place;
     const char *plugin;   /* who added it; NULL: the entity's own script */
@@ -93,8 +92,8 @@ struct field {
     bool hidden;          /* not part of the entity's face (number without a prefix) */
     bool required, unique, readonly, search;
     bool localized; /* text: stored plain or as {"en":…,"ru":…}; shown in the reader's language */
-    bool any;   /* ref to a record of any entity (task.record); column <name>_entity beside it */
-    bool fixed; /* may be given at creation only (code of a setting) */
+    bool any;       /* ref to a record of any entity (task.record); column <name>_entity beside it */
+    bool fixed;     /* may be given at creation only (code of a setting) */
     bool has_min, has_max;
     int64_t min, max;                /* text: length in characters; numbers: scaled; */
     const struct entity *to;         /* ref, refs, stage, file(NULL) */
@@ -102,8 +101,7 @@ struct field {
     const char *currency;            /* money: name of the field beside it; NULL */
     const struct option *options;
     size_t option_count;
-    const char
-        *default_expr; /* literal or macro as in the filter language ("@me", "'open'", "0"); NULL */
+    const char *default_expr;  /* literal or macro as in the filter language ("@me", "'open'", "0"); NULL */
     const struct filter *when; /* shown and required only under it; NULL always */
     const char *when_text;
     script_fn validate;           /* f(value, record): nil or message */
@@ -129,8 +127,8 @@ struct entity {
     struct place place;
     const char *plugin;
     int index;
-    bool setting; /* has a unique field `code`; references to it are codes */
-    bool server;  /* the server's own records: read-only through the API (stage_change) */
+    bool setting;              /* has a unique field `code`; references to it are codes */
+    bool server;               /* the server's own records: read-only through the API (stage_change) */
     const char *number_prefix; /* "OPP"; NULL */
     const struct field *title; /* what stands for the record in `name` of an expanded reference */
     const struct field *code;  /* settings */
@@ -237,9 +235,8 @@ struct action_decl {
     const char *name;
     struct label label;
     const char *when_text;
-    const struct filter *when; /* NULL always */
-    const struct field
-        *fields; /* arguments; only name, label, type, required, options, to are used */
+    const struct filter *when;  /* NULL always */
+    const struct field *fields; /* arguments; only name, label, type, required, options, to are used */
     size_t field_count;
     enum action_kind right; /* what the caller must be allowed on the record; default update */
     const char **roles;     /* only these roles; empty: anybody with the right */
@@ -310,8 +307,7 @@ struct catalog {
 };
 
 const struct catalog *catalog_ref(const struct catalog *c);
-void catalog_unref(
-    const struct catalog *c); /* the last one frees arena and struct; NULL is allowed */
+void catalog_unref(const struct catalog *c); /* the last one frees arena and struct; NULL is allowed */
 
 /* NULL when there is none. */
 const struct entity *catalog_entity(const struct catalog *c, struct str name);
@@ -322,8 +318,7 @@ const struct chain_decl *catalog_chain(const struct catalog *c, struct str code)
 const struct chain_step_decl *chain_step_find(const struct chain_decl *c, struct str code);
 const struct role *catalog_role(const struct catalog *c, struct str code);
 const struct field *entity_field(const struct entity *e, struct str name); /* hidden ones too */
-const struct action_decl *catalog_action(const struct catalog *c, const struct entity *e,
-                                         struct str name);
+const struct action_decl *catalog_action(const struct catalog *c, const struct entity *e, struct str name);
 
 /* The value type of a field in memory. */
 enum value_type field_value_type(const struct field *f);

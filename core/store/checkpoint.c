@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #define PAGE 4096
-#define PASSIVE_FRAMES 1000  /* new frames that are worth a passive checkpoint: 4 MB */
-#define RESTART_BUSY_MS 20   /* a reader that is in the way of a restart gets no longer than this */
+#define PASSIVE_FRAMES 1000 /* new frames that are worth a passive checkpoint: 4 MB */
+#define RESTART_BUSY_MS 20  /* a reader that is in the way of a restart gets no longer than this */
 #define ORDINARY_BUSY_MS 5000
 
 struct checkpoint {
@@ -21,8 +21,8 @@ struct checkpoint {
     int64_t asked_at; /* frames when the thread was last woken, or a restart was tried */
     uint64_t restarts;
     /* both */
-    atomic_bool busy;            /* the thread is at work or about to be */
-    atomic_int_least64_t moved;  /* frames that the last passive checkpoint found in the file */
+    atomic_bool busy;           /* the thread is at work or about to be */
+    atomic_int_least64_t moved; /* frames that the last passive checkpoint found in the file */
     atomic_uint_least64_t passives;
     pthread_t thread;
     pthread_mutex_t lock; /* guards wanted, stopping */
@@ -50,7 +50,8 @@ static void passive(struct checkpoint *c)
     if (code == SQLITE_OK)
         atomic_store(&c->moved, moved);
     else if ((code & 0xff) != SQLITE_BUSY) /* nothing is lost: the WAL has it all */
-        LOG(LOG_WARN, "checkpoint failed", log_i("code", code), log_s("message", sqlite3_errmsg(c->own->handle)));
+        LOG(LOG_WARN, "checkpoint failed", log_i("code", code),
+            log_s("message", sqlite3_errmsg(c->own->handle)));
     atomic_fetch_add(&c->passives, 1);
 }
 
@@ -61,8 +62,7 @@ static void *work(void *ctx)
     for (;;) {
         while (!c->wanted && !c->stopping)
             pthread_cond_wait(&c->wake, &c->lock);
-        if (c->stopping)
-            break;
+        if (c->stopping) break;
         c->wanted = false;
         pthread_mutex_unlock(&c->lock);
         passive(c);
@@ -89,8 +89,7 @@ struct checkpoint *checkpoint_start(const char *path, struct db *writer, size_t 
         sqlite3_wal_hook(writer->handle, after_commit, c);
         return c;
     }
-    if (c->own)
-        error_set(e, ERROR_UNAVAILABLE, "cannot start a thread", "не удалось запустить поток");
+    if (c->own) error_set(e, ERROR_UNAVAILABLE, "cannot start a thread", "не удалось запустить поток");
     db_close(c->own);
     free(c);
     return NULL;
@@ -118,12 +117,11 @@ static void restart(struct checkpoint *c)
         LOG(LOG_WARN, "checkpoint failed", log_i("code", code));
 }
 
-/* A restart is tried only when the passive one before it got as far as it could see: otherwise a long read holds the
- * WAL, and waiting for it would only stop the writer. */
+/* A restart is tried only when the passive one before it got as far as it could see: otherwise a long read
+ * holds the WAL, and waiting for it would only stop the writer. */
 void checkpoint_after_commit(struct checkpoint *c)
 {
-    if (c->frames - c->asked_at < PASSIVE_FRAMES || atomic_load(&c->busy))
-        return;
+    if (c->frames - c->asked_at < PASSIVE_FRAMES || atomic_load(&c->busy)) return;
     bool caught_up = c->asked_at > 0 && atomic_load(&c->moved) >= c->asked_at;
     if ((size_t)c->frames * PAGE > c->wal_max && caught_up)
         restart(c);
@@ -143,8 +141,7 @@ uint64_t checkpoint_count(const struct checkpoint *c)
 
 void checkpoint_stop(struct checkpoint *c)
 {
-    if (!c)
-        return;
+    if (!c) return;
     pthread_mutex_lock(&c->lock);
     c->stopping = true;
     pthread_cond_signal(&c->wake);

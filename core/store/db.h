@@ -61,21 +61,22 @@ int64_t stmt_int(struct stmt *s, int at);
 struct str stmt_text(struct stmt *s, int at);
 struct str stmt_blob(struct stmt *s, int at);
 
-/* Runs one or several statements (";" between them) whose rows nobody wants: schema changes and other rare things. Not
- * kept; what runs often is prepared. */
+/* Runs one or several statements (";" between them) whose rows nobody wants: schema changes and other rare
+ * things. Not kept; what runs often is prepared. */
 bool db_exec(struct db *d, const char *sql, struct error *e);
 
 bool db_begin(struct db *d, bool write, struct error *e); /* write: BEGIN IMMEDIATE */
 bool db_commit(struct db *d, struct error *e);
 void db_rollback(struct db *d);
-/* False when none is open; inside what was one it means that SQLite had to undo all of it (disk full, I/O error, no
- * memory). */
+/* False when none is open; inside what was one it means that SQLite had to undo all of it (disk full, I/O
+ * error, no memory). */
 bool db_in_transaction(struct db *d);
 /* References between records are DEFERRED: they may dangle while a request goes on. False while one does. */
 bool db_references_hold(struct db *d);
 /* Savepoints nest; the level is counted by the connection. */
 bool db_savepoint(struct db *d, struct error *e);
-/* The release of the outermost savepoint fails with ERROR_CONFLICT while a reference dangles; it is then still open. */
+/* The release of the outermost savepoint fails with ERROR_CONFLICT while a reference dangles; it is then
+ * still open. */
 bool db_savepoint_release(struct db *d, struct error *e);
 void db_savepoint_rollback(struct db *d); /* undoes and ends the innermost one */
 

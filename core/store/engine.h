@@ -1,5 +1,6 @@
-/* engine.h: what the files of store/ may know of a connection beyond db.h: its SQLite handle, its kept statements, and
- * the little that the log remembers between two appends. Nobody outside core/store includes this. */
+/* engine.h: what the files of store/ may know of a connection beyond db.h: its SQLite handle, its kept
+ * statements, and the little that the log remembers between two appends. Nobody outside core/store includes
+ * this. */
 #ifndef STORE_ENGINE_H
 #define STORE_ENGINE_H
 
@@ -26,7 +27,8 @@ struct stmt_list {
     struct stmt *newest, *oldest;
 };
 
-/* The last link of the log, true only inside the transaction that read it (another process may write between two). */
+/* The last link of the log, true only inside the transaction that read it (another process may write between
+ * two). */
 struct trail_memory {
     bool known;
     int64_t seq;
@@ -43,7 +45,7 @@ struct db {
     uint64_t deadline; /* clock_mono; 0: none */
     bool deadline_hard;
     char constraint[256];
-    int trouble; /* the last result code that was the machine's fault, not the request's; 0 */
+    int trouble;          /* the last result code that was the machine's fault, not the request's; 0 */
     struct arena scratch; /* of one call of an SQL function */
     struct trail_memory trail;
 };

@@ -16,8 +16,7 @@ bool idempotency_find(struct db *d, int64_t user, struct str key, int64_t now, s
 {
     *found = false;
     struct stmt *s = db_prepare(d, str_of(sql_find), e);
-    if (!s)
-        return false;
+    if (!s) return false;
     stmt_bind_int(s, 1, user);
     stmt_bind_text(s, 2, key);
     stmt_bind_int(s, 3, now - IDEMPOTENCY_KEEP_MS);
@@ -40,8 +39,7 @@ bool idempotency_find(struct db *d, int64_t user, struct str key, int64_t now, s
 static bool forget(struct db *d, int64_t now, struct error *e)
 {
     struct stmt *s = db_prepare(d, str_of(sql_forget), e);
-    if (!s)
-        return false;
+    if (!s) return false;
     stmt_bind_int(s, 1, now - IDEMPOTENCY_KEEP_MS);
     bool ok = stmt_step(s, e) == STEP_DONE;
     db_release(s);
@@ -51,11 +49,9 @@ static bool forget(struct db *d, int64_t now, struct error *e)
 bool idempotency_keep(struct db *d, int64_t user, struct str key, int64_t now,
                       const struct idempotency_answer *answer, struct error *e)
 {
-    if (!forget(d, now, e))
-        return false;
+    if (!forget(d, now, e)) return false;
     struct stmt *s = db_prepare(d, str_of(sql_keep), e);
-    if (!s)
-        return false;
+    if (!s) return false;
     stmt_bind_int(s, 1, user);
     stmt_bind_text(s, 2, key);
     stmt_bind_blob(s, 3, answer->request, sizeof answer->request);

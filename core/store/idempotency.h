@@ -1,5 +1,5 @@
-/* idempotency.h: answers kept for a day, so that a POST that is repeated under the same Idempotency-Key is answered
- * again and not done again (api.md §5). Written in the transaction of the change itself. */
+/* idempotency.h: answers kept for a day, so that a POST that is repeated under the same Idempotency-Key is
+ * answered again and not done again (api.md §5). Written in the transaction of the change itself. */
 #ifndef STORE_IDEMPOTENCY_H
 #define STORE_IDEMPOTENCY_H
 

@@ -7,8 +7,8 @@
 
 /* Adds a job; with a `key` that waits already, it is not added twice (*id is then the waiting one).
  * `args` is JSON. */
-bool outbox_add(struct db *d, struct str job, struct str args, struct str key, int64_t due_at,
-                int64_t by, int64_t *id, struct error *e);
+bool outbox_add(struct db *d, struct str job, struct str args, struct str key, int64_t due_at, int64_t by,
+                int64_t *id, struct error *e);
 
 struct outbox_depth {
     int64_t waiting, dead;

@@ -28,8 +28,8 @@ static void column(struct buf *b, const struct field *f, bool added)
         buf_cstr(b, " NOT NULL");
     if (f->type == FIELD_BOOLEAN) buf_printf(b, " CHECK (%s IN (0, 1))", f->column);
     if (f->type == FIELD_JSON || f->type == FIELD_OPTIONS)
-    if (f->type == FIELD_PERCENT && !f->has_min && !f->has_max)
-        buf_printf(b, " CHECK (%s BETWEEN 0 AND 10000)", f->column);
+        if (f->type == FIELD_PERCENT && !f->has_min && !f->has_max)
+            buf_printf(b, " CHECK (%s BETWEEN 0 AND 10000)", f->column);
     if (f->type == FIELD_REF && f->to && !f->any) {
         if (f->to->setting)
             buf_printf(b, " REFERENCES %s(%s) ON UPDATE CASCADE", f->to->table, f->to->code->column);

@@ -11,19 +11,18 @@
 
 /* Called by the writer after a record changed; values by field index, old NULL for a new record.
  * Reindexes when a searchable field differs. */
-bool search_update(struct db *d, const struct entity *entity, int64_t id,
-                   const struct value *old_values, const struct value *new_values, struct error *e);
+bool search_update(struct db *d, const struct entity *entity, int64_t id, const struct value *old_values,
+                   const struct value *new_values, struct error *e);
 bool search_remove(struct db *d, const struct entity *entity, int64_t id, struct error *e);
 
 /* Turns what a person typed into an FTS5 query over the columns of `fields` only (all words must
  * occur, each as a prefix; a word of one letter matches as a whole word; operators and quotes of
  * FTS5 lose their meaning). .p == NULL when nothing is left. */
-struct str search_query(struct arena *arena, const struct entity *entity,
-                        const struct field *const *fields, size_t n, struct str typed);
+struct str search_query(struct arena *arena, const struct entity *entity, const struct field *const *fields,
+                        size_t n, struct str typed);
 
 /* Appends `<alias>.id IN (SELECT rowid FROM "search_…" WHERE … MATCH ?)`. */
-void search_sql(struct sql *q, const struct entity *entity, const char *alias,
-                struct str fts_query);
+void search_sql(struct sql *q, const struct entity *entity, const char *alias, struct str fts_query);
 
 /* Rebuilds the index of an entity from its table. */
 bool search_rebuild(struct db *d, const struct entity *entity, struct error *e);

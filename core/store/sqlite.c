@@ -1,6 +1,6 @@
-/* sqlite.c: the engine interface of db.h over SQLite: opening with the settings that durability needs, transactions,
- * and statements that are prepared once. Words for failures are in sqlite_error.c, functions that SQL may call in
- * sqlite_functions.c. */
+/* sqlite.c: the engine interface of db.h over SQLite: opening with the settings that durability needs,
+ * transactions, and statements that are prepared once. Words for failures are in sqlite_error.c, functions
+ * that SQL may call in sqlite_functions.c. */
 #include "store/engine.h"
 
 #include "base/clock.h"
@@ -18,15 +18,16 @@
 #define BUSY_MS 5000
 #define BUDGET_OPS 1000 /* virtual machine steps between two looks at the clock, some 20 µs */
 
-/* https://www.sqlite.org/pragma.html. secure_delete: Debian's build zeroes what is freed; FAST does so only where the
- * page is written anyway. mmap reads pages without a copy; its bound is what the library allows. */
+/* https://www.sqlite.org/pragma.html. secure_delete: Debian's build zeroes what is freed; FAST does so only
+ * where the page is written anyway. mmap reads pages without a copy; its bound is what the library allows. */
 static const char common_pragmas[] = "PRAGMA foreign_keys=ON;"
                                      "PRAGMA temp_store=MEMORY;"
                                      "PRAGMA mmap_size=2147418112;"
                                      "PRAGMA trusted_schema=OFF;"
-                                      "PRAGMA cache_size=-8192;";
+                                     "PRAGMA cache_size=-8192;";
 
-/* Checkpoints are the writer's business (writer.c); the size limit keeps a WAL that grew from staying large. */
+/* Checkpoints are the writer's business (writer.c); the size limit keeps a WAL that grew from staying large.
+ */
 static const char write_pragmas[] = "PRAGMA journal_mode=WAL;"
                                     "PRAGMA synchronous=FULL;"
                                     "PRAGMA secure_delete=FAST;"
@@ -45,16 +46,33 @@ static void configure_library(void)
 
 /* ---- opening ---- */
 
-/* The file is made before SQLite does, so that nobody else can read it whatever the umask. An existing file is looked
- * at first, because SQLite takes an empty file for a new database and words its refusals for programmers. */
+/* The file is made before SQLite does, so that nobody else can read it whatever the umask. An existing file is
+ * asked about, never opened: closing any descriptor of it would drop every POSIX lock that this process holds on
+ * it (https://www.sqlite.org/howtocorrupt.html §2.2), and another process would then take the database for
+ * unused and remove its WAL. */
+static bool file_usable(const char *path, enum db_mode mode)
+{
+    struct stat st;
+    if (mode == DB_WRITE) {
+        int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd >= 0) {
+            close(fd);
+            return true;
+        }
+        if (errno != EEXIST) return false;
+    }
+    if (stat(path, &st) != 0) return false;
+    if (S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return false;
+    }
+    return faccessat(AT_FDCWD, path, mode == DB_WRITE ? R_OK | W_OK : R_OK, AT_EACCESS) == 0;
+}
+
+/* SQLite takes an empty file for a new database and words its refusals for programmers: so we look first. */
 static bool file_ready(const char *path, enum db_mode mode, struct error *e)
 {
-    int flags = mode == DB_WRITE ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC;
-    int fd = open(path, flags, 0600);
-    if (fd >= 0) {
-        close(fd);
-        return true;
-    }
+    if (file_usable(path, mode)) return true;
     switch (errno) {
     case ENOENT:
         return error_set(e, ERROR_UNAVAILABLE, "there is no database %s", "нет базы данных %s", path);
@@ -72,8 +90,8 @@ static bool file_ready(const char *path, enum db_mode mode, struct error *e)
         return error_set(e, ERROR_UNAVAILABLE, "the disk is full: cannot create %s",
                          "диск заполнен: не удалось создать %s", path);
     case EISDIR:
-        return error_set(e, ERROR_UNAVAILABLE, "%s is a folder, not a database", "%s это папка, а не база данных",
-                         path);
+        return error_set(e, ERROR_UNAVAILABLE, "%s is a folder, not a database",
+                         "%s это папка, а не база данных", path);
     default:
         return error_set(e, ERROR_UNAVAILABLE, "cannot open the database %s: %s",
                          "не удалось открыть базу данных %s: %s", path, strerror(errno));
@@ -87,25 +105,21 @@ static int pragma_int(sqlite3 *handle, const char *sql, int64_t *value)
     if (code == SQLITE_OK) {
         code = sqlite3_step(s);
         *value = code == SQLITE_ROW ? sqlite3_column_int64(s, 0) : 0;
-        if (code == SQLITE_ROW || code == SQLITE_DONE)
-            code = SQLITE_OK;
+        if (code == SQLITE_ROW || code == SQLITE_DONE) code = SQLITE_OK;
     }
     sqlite3_finalize(s);
     return code;
 }
 
-/* Marks a new file as ours; refuses what is not ours or newer. The mark is written in a write transaction, since two
- * programs may find the same empty file. */
+/* Marks a new file as ours; refuses what is not ours or newer. The mark is written in a write transaction,
+ * since two programs may find the same empty file. */
 static bool identity(struct db *d, const char *path, struct error *e)
 {
     int64_t app = 0, format = 0, tables = 0;
     int code = pragma_int(d->handle, "PRAGMA application_id", &app);
-    if (code == SQLITE_OK)
-        code = pragma_int(d->handle, "PRAGMA user_version", &format);
-    if (code == SQLITE_OK)
-        code = pragma_int(d->handle, "SELECT count(*) FROM sqlite_schema", &tables);
-    if (code != SQLITE_OK)
-        return engine_fail_open(d->handle, code, path, e);
+    if (code == SQLITE_OK) code = pragma_int(d->handle, "PRAGMA user_version", &format);
+    if (code == SQLITE_OK) code = pragma_int(d->handle, "SELECT count(*) FROM sqlite_schema", &tables);
+    if (code != SQLITE_OK) return engine_fail_open(d->handle, code, path, e);
     if (app != STORE_APPLICATION_ID && (app != 0 || tables != 0))
         return error_set(e, ERROR_UNAVAILABLE, "%s is a database of another program",
                          "%s это база данных другой программы", path);
@@ -114,8 +128,7 @@ static bool identity(struct db *d, const char *path, struct error *e)
                          "%s was written by a newer Perigee (format %d, this program knows %d)",
                          "%s записана более новой версией Perigee (формат %d, эта программа знает %d)", path,
                          (int)format, STORE_FORMAT);
-    if (app == STORE_APPLICATION_ID)
-        return true;
+    if (app == STORE_APPLICATION_ID) return true;
     if (d->mode == DB_READ)
         return error_set(e, ERROR_UNAVAILABLE, "%s is an empty database", "%s это пустая база данных", path);
     char sql[80];
@@ -132,8 +145,7 @@ static bool open_handle(struct db *d, const char *path, struct error *e)
     else if (!file_ready(path, d->mode, e))
         return false;
     int code = sqlite3_open_v2(path, &d->handle, flags, NULL);
-    if (code != SQLITE_OK)
-        return engine_fail_open(d->handle, code, path, e);
+    if (code != SQLITE_OK) return engine_fail_open(d->handle, code, path, e);
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_DQS_DDL, 0, (int *)NULL);
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_DQS_DML, 0, (int *)NULL);
     sqlite3_db_config(d->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, (int *)NULL);
@@ -143,8 +155,7 @@ static bool open_handle(struct db *d, const char *path, struct error *e)
     code = sqlite3_exec(d->handle, common_pragmas, NULL, NULL, NULL);
     if (code == SQLITE_OK && d->mode == DB_WRITE)
         code = sqlite3_exec(d->handle, write_pragmas, NULL, NULL, NULL);
-    if (code != SQLITE_OK)
-        return engine_fail_open(d->handle, code, path, e);
+    if (code != SQLITE_OK) return engine_fail_open(d->handle, code, path, e);
     if (d->mode == DB_WRITE && sqlite3_db_readonly(d->handle, "main") == 1)
         return engine_fail_open(d->handle, SQLITE_READONLY, path, e);
     return engine_functions(d) || error_no_memory(e);
@@ -181,8 +192,7 @@ static void finalize_all(struct stmt_list *list)
 
 void db_close(struct db *d)
 {
-    if (!d)
-        return;
+    if (!d) return;
     finalize_all(&d->idle);
     finalize_all(&d->used);
     if (sqlite3_close(d->handle) != SQLITE_OK)
@@ -251,8 +261,7 @@ static struct stmt *prepare_new(struct db *d, struct str sql, uint64_t hash, str
     *s = (struct stmt){.db = d, .hash = hash, .length = sql.n};
     const char *tail = NULL;
     int code = sqlite3_prepare_v3(d->handle, sql.p, (int)sql.n, SQLITE_PREPARE_PERSISTENT, &s->handle, &tail);
-    if (code == SQLITE_OK && !s->handle)
-        code = SQLITE_MISUSE;
+    if (code == SQLITE_OK && !s->handle) code = SQLITE_MISUSE;
     if (code != SQLITE_OK) {
         free(s);
         engine_fail(d, code, sql.p, e);
@@ -289,8 +298,7 @@ static void forget_oldest(struct db *d)
 
 void db_release(struct stmt *s)
 {
-    if (!s)
-        return;
+    if (!s) return;
     struct db *d = s->db;
     sqlite3_reset(s->handle);
     sqlite3_clear_bindings(s->handle); /* what was bound is the caller's and may go now */
@@ -299,16 +307,16 @@ void db_release(struct stmt *s)
     s->same_bucket = *bucket;
     *bucket = s;
     list_push(&d->idle, s);
-    if (++d->idle_count > STATEMENTS_KEPT)
-        forget_oldest(d);
+    if (++d->idle_count > STATEMENTS_KEPT) forget_oldest(d);
 }
 
-/* A bind fails only for a wrong position or no memory; the parameter is then NULL, which NOT NULL columns refuse. A
- * wrong position is a mistake of ours, so it is logged. */
+/* A bind fails only for a wrong position or no memory; the parameter is then NULL, which NOT NULL columns
+ * refuse. A wrong position is a mistake of ours, so it is logged. */
 static void bound(struct stmt *s, int at, int code)
 {
     if (code != SQLITE_OK)
-        LOG(LOG_ERROR, "cannot bind", log_i("at", at), log_i("code", code), log_s("sql", sqlite3_sql(s->handle)));
+        LOG(LOG_ERROR, "cannot bind", log_i("at", at), log_i("code", code),
+            log_s("sql", sqlite3_sql(s->handle)));
 }
 
 void stmt_bind_int(struct stmt *s, int at, int64_t v)
@@ -348,10 +356,8 @@ void stmt_bind_value(struct stmt *s, int at, struct value v)
 enum step stmt_step(struct stmt *s, struct error *e)
 {
     int code = sqlite3_step(s->handle);
-    if (code == SQLITE_ROW)
-        return STEP_ROW;
-    if (code == SQLITE_DONE)
-        return STEP_DONE;
+    if (code == SQLITE_ROW) return STEP_ROW;
+    if (code == SQLITE_DONE) return STEP_DONE;
     engine_fail(s->db, code, sqlite3_sql(s->handle), e);
     sqlite3_reset(s->handle);
     return STEP_ERROR;
@@ -395,8 +401,7 @@ bool db_exec(struct db *d, const char *sql, struct error *e)
 static bool run(struct db *d, struct str sql, struct error *e)
 {
     struct stmt *s = db_prepare(d, sql, e);
-    if (!s)
-        return false;
+    if (!s) return false;
     bool ok = stmt_step(s, e) != STEP_ERROR;
     db_release(s);
     return ok;
@@ -422,8 +427,7 @@ bool db_begin(struct db *d, bool write, struct error *e)
 bool db_commit(struct db *d, struct error *e)
 {
     d->trail.known = false;
-    if (!run(d, STR("COMMIT"), e))
-        return false;
+    if (!run(d, STR("COMMIT"), e)) return false;
     d->savepoints = 0;
     return true;
 }
@@ -432,8 +436,7 @@ void db_rollback(struct db *d)
 {
     d->savepoints = 0;
     d->trail.known = false;
-    if (db_in_transaction(d))
-        run_quietly(d, STR("ROLLBACK"));
+    if (db_in_transaction(d)) run_quietly(d, STR("ROLLBACK"));
 }
 
 bool db_in_transaction(struct db *d)
@@ -451,20 +454,18 @@ bool db_references_hold(struct db *d)
 /* All levels have one name: RELEASE and ROLLBACK TO mean the innermost of that name. */
 bool db_savepoint(struct db *d, struct error *e)
 {
-    if (!run(d, STR("SAVEPOINT level"), e))
-        return false;
+    if (!run(d, STR("SAVEPOINT level"), e)) return false;
     d->savepoints++;
     return true;
 }
 
-/* References are checked by SQLite at COMMIT only, where a dangling one would take the whole batch with it; so the
- * outermost savepoint, which is one request, answers for its own. */
+/* References are checked by SQLite at COMMIT only, where a dangling one would take the whole batch with it;
+ * so the outermost savepoint, which is one request, answers for its own. */
 bool db_savepoint_release(struct db *d, struct error *e)
 {
     if (d->savepoints == 1 && !db_references_hold(d))
         return engine_fail(d, SQLITE_CONSTRAINT_FOREIGNKEY, NULL, e);
-    if (!run(d, STR("RELEASE level"), e))
-        return false;
+    if (!run(d, STR("RELEASE level"), e)) return false;
     d->savepoints--;
     return true;
 }
@@ -472,10 +473,8 @@ bool db_savepoint_release(struct db *d, struct error *e)
 void db_savepoint_rollback(struct db *d)
 {
     d->trail.known = false;
-    if (d->savepoints > 0)
-        d->savepoints--;
-    if (!db_in_transaction(d))
-        return; /* SQLite has undone everything itself */
+    if (d->savepoints > 0) d->savepoints--;
+    if (!db_in_transaction(d)) return; /* SQLite has undone everything itself */
     run_quietly(d, STR("ROLLBACK TO level"));
     run_quietly(d, STR("RELEASE level"));
 }
@@ -508,11 +507,9 @@ void db_budget(struct db *d, uint64_t ns, bool hard)
 bool db_data_version(struct db *d, int64_t *version, struct error *e)
 {
     struct stmt *s = db_prepare(d, STR("PRAGMA data_version"), e);
-    if (!s)
-        return false;
+    if (!s) return false;
     enum step step = stmt_step(s, e);
-    if (step == STEP_ROW)
-        *version = stmt_int(s, 0);
+    if (step == STEP_ROW) *version = stmt_int(s, 0);
     db_release(s);
     return step == STEP_ROW;
 }

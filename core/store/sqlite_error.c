@@ -1,5 +1,5 @@
-/* sqlite_error.c: SQLite's result codes in words that an admin or a client can act upon. Statements, table layouts and
- * SQLite's own texts go to the log, never into an answer. https://www.sqlite.org/rescode.html */
+/* sqlite_error.c: SQLite's result codes in words that an admin or a client can act upon. Statements, table
+ * layouts and SQLite's own texts go to the log, never into an answer. https://www.sqlite.org/rescode.html */
 #include "store/engine.h"
 
 #include "base/log.h"
@@ -32,7 +32,8 @@ static bool fail_constraint(struct db *d, int code, struct error *e)
         remember_constraint(d);
         return error_set(e, ERROR_DUPLICATE, "there is such a record already", "такая запись уже есть");
     case SQLITE_CONSTRAINT_FOREIGNKEY:
-        return error_set(e, ERROR_CONFLICT, "a reference leads to a record that does not exist, or is still in use",
+        return error_set(e, ERROR_CONFLICT,
+                         "a reference leads to a record that does not exist, or is still in use",
                          "ссылка ведёт на запись, которой нет, или запись ещё используется");
     case SQLITE_CONSTRAINT_NOTNULL:
         remember_constraint(d);
@@ -49,7 +50,8 @@ static bool fail_interrupted(const struct db *d, struct error *e)
 {
     if (d->deadline && !d->deadline_hard)
         return error_set(e, ERROR_BUSY, "the read takes long", "чтение занимает много времени");
-    return error_set(e, ERROR_QUERY_LIMIT, "the query took too long; narrow the filter or sort by an indexed field",
+    return error_set(e, ERROR_QUERY_LIMIT,
+                     "the query took too long; narrow the filter or sort by an indexed field",
                      "запрос выполнялся слишком долго; сузьте фильтр или сортируйте по полю с индексом");
 }
 
@@ -62,7 +64,8 @@ bool engine_fail_environment(int code, struct error *e)
                   "база данных занята другим процессом");
         return retry(e, RETRY_SOON);
     case SQLITE_FULL:
-        error_set(e, ERROR_UNAVAILABLE, "the disk is full: nothing was saved", "диск заполнен: ничего не сохранено");
+        error_set(e, ERROR_UNAVAILABLE, "the disk is full: nothing was saved",
+                  "диск заполнен: ничего не сохранено");
         return retry(e, RETRY_LATER);
     case SQLITE_IOERR:
         error_set(e, ERROR_UNAVAILABLE, "the disk reports an error: nothing was saved",
@@ -73,7 +76,8 @@ bool engine_fail_environment(int code, struct error *e)
                   "в базу данных нельзя писать: она доступна только для чтения");
         return retry(e, RETRY_LATER);
     case SQLITE_CANTOPEN:
-        error_set(e, ERROR_UNAVAILABLE, "the database file cannot be opened; look at the rights of its folder",
+        error_set(e, ERROR_UNAVAILABLE,
+                  "the database file cannot be opened; look at the rights of its folder",
                   "файл базы данных не открывается; проверьте права на его папку");
         return retry(e, RETRY_LATER);
     case SQLITE_CORRUPT:
@@ -83,7 +87,9 @@ bool engine_fail_environment(int code, struct error *e)
         return error_set(e, ERROR_INTERNAL, "the file is not a database, or its head is damaged",
                          "файл не является базой данных, или его начало повреждено");
     case SQLITE_NOMEM: return error_no_memory(e);
-    default: return error_set(e, ERROR_INTERNAL, "the database reports an error", "база данных сообщает об ошибке");
+    default:
+        return error_set(e, ERROR_INTERNAL, "the database reports an error",
+                         "база данных сообщает об ошибке");
     }
 }
 

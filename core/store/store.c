@@ -1,5 +1,5 @@
-/* store.c: the data folder, the server's own tables (store_tables.h) and the small values in them: meta, epoch, record
- * numbers. */
+/* store.c: the data folder, the server's own tables (store_tables.h) and the small values in them: meta,
+ * epoch, record numbers. */
 #include "store/store.h"
 
 #include "store/engine.h"
@@ -28,16 +28,13 @@ static bool folder_failed(const char *dir, struct error *e)
 static bool make_folder(char *dir, struct error *e)
 {
     for (char *slash = dir + 1;; slash++) {
-        if (*slash != '/' && *slash != '\0')
-            continue;
+        if (*slash != '/' && *slash != '\0') continue;
         char end = *slash;
         *slash = '\0';
         int failed = mkdir(dir, 0700) != 0 && errno != EEXIST && (end == '\0' || access(dir, F_OK) != 0);
-        if (failed)
-            folder_failed(dir, e);
+        if (failed) folder_failed(dir, e);
         *slash = end;
-        if (failed || end == '\0')
-            return !failed;
+        if (failed || end == '\0') return !failed;
     }
 }
 
@@ -58,8 +55,7 @@ const char *store_path(const char *dir, struct arena *arena, struct error *e)
         error_set(e, ERROR_UNAVAILABLE, "%s is not a folder", "%s не является папкой", dir);
         return NULL;
     }
-    if (!make_folder(copy, e))
-        return NULL;
+    if (!make_folder(copy, e)) return NULL;
     if (access(dir, R_OK | W_OK | X_OK) != 0 || (mkdir(files, 0700) != 0 && errno != EEXIST)) {
         folder_failed(dir, e);
         return NULL;
@@ -73,14 +69,11 @@ const char *store_path(const char *dir, struct arena *arena, struct error *e)
 static struct stmt *first_row(struct db *d, struct str sql, struct str text, bool *row, struct error *e)
 {
     struct stmt *s = db_prepare(d, sql, e);
-    if (!s)
-        return NULL;
-    if (text.p)
-        stmt_bind_text(s, 1, text);
+    if (!s) return NULL;
+    if (text.p) stmt_bind_text(s, 1, text);
     enum step step = stmt_step(s, e);
     *row = step == STEP_ROW;
-    if (step != STEP_ERROR)
-        return s;
+    if (step != STEP_ERROR) return s;
     db_release(s);
     return NULL;
 }
@@ -89,8 +82,7 @@ static bool read_int(struct db *d, struct str sql, int64_t *value, struct error 
 {
     bool row;
     struct stmt *s = first_row(d, sql, (struct str){0}, &row, e);
-    if (!s)
-        return false;
+    if (!s) return false;
     *value = row ? stmt_int(s, 0) : 0;
     db_release(s);
     return true;
@@ -110,12 +102,9 @@ static bool create_tables(struct db *d, struct error *e)
 bool store_prepare(struct db *d, struct error *e)
 {
     int64_t format = 0;
-    if (!read_int(d, STR("PRAGMA user_version"), &format, e))
-        return false;
-    if (format == STORE_FORMAT)
-        return true;
-    if (!db_begin(d, true, e))
-        return false;
+    if (!read_int(d, STR("PRAGMA user_version"), &format, e)) return false;
+    if (format == STORE_FORMAT) return true;
+    if (!db_begin(d, true, e)) return false;
     /* Again inside: another process may have been first. */
     bool ok = read_int(d, STR("PRAGMA user_version"), &format, e);
     if (ok && format > STORE_FORMAT)
@@ -123,8 +112,7 @@ bool store_prepare(struct db *d, struct error *e)
                        "база данных записана более новой версией Perigee (формат %d)", (int)format);
     else if (ok && format == 0)
         ok = create_tables(d, e);
-    if (ok && db_commit(d, e))
-        return true;
+    if (ok && db_commit(d, e)) return true;
     db_rollback(d);
     return false;
 }
@@ -139,7 +127,8 @@ bool store_epoch(struct db *d, int64_t *epoch, struct error *e)
 bool store_epoch_bump(struct db *d, struct error *e)
 {
     bool row;
-    struct stmt *s = first_row(d, STR("UPDATE perigee_epoch SET epoch = epoch + 1"), (struct str){0}, &row, e);
+    struct stmt *s =
+        first_row(d, STR("UPDATE perigee_epoch SET epoch = epoch + 1"), (struct str){0}, &row, e);
     db_release(s);
     return s != NULL;
 }
@@ -148,8 +137,7 @@ bool store_meta_get(struct db *d, const char *key, struct arena *arena, struct s
 {
     bool row;
     struct stmt *s = first_row(d, STR("SELECT value FROM perigee_meta WHERE key = ?"), str_of(key), &row, e);
-    if (!s)
-        return false;
+    if (!s) return false;
     *value = row ? arena_str(arena, stmt_text(s, 0)) : (struct str){0};
     db_release(s);
     return !row || value->p || error_no_memory(e);
@@ -161,8 +149,7 @@ bool store_meta_set(struct db *d, const char *key, struct str value, struct erro
                                 STR("INSERT INTO perigee_meta (key, value) VALUES (?, ?)"
                                     " ON CONFLICT (key) DO UPDATE SET value = excluded.value"),
                                 e);
-    if (!s)
-        return false;
+    if (!s) return false;
     stmt_bind_text(s, 1, str_of(key));
     stmt_bind_text(s, 2, value.p ? value : STR(""));
     bool ok = stmt_step(s, e) != STEP_ERROR;
@@ -170,15 +157,15 @@ bool store_meta_set(struct db *d, const char *key, struct str value, struct erro
     return ok;
 }
 
-bool store_number_next(struct db *d, const char *prefix, struct arena *arena, struct str *number, struct error *e)
+bool store_number_next(struct db *d, const char *prefix, struct arena *arena, struct str *number,
+                       struct error *e)
 {
     bool row;
     struct stmt *s = first_row(d,
                                STR("INSERT INTO perigee_number (prefix, last) VALUES (?, 1)"
                                    " ON CONFLICT (prefix) DO UPDATE SET last = last + 1 RETURNING last"),
                                str_of(prefix), &row, e);
-    if (!s)
-        return false;
+    if (!s) return false;
     const char *text = arena_printf(arena, "%s%07" PRId64, prefix, stmt_int(s, 0));
     db_release(s);
     *number = str_of(text);

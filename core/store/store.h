@@ -34,8 +34,7 @@ bool store_epoch(struct db *d, int64_t *epoch, struct error *e);
 bool store_epoch_bump(struct db *d, struct error *e);
 
 /* Small values of the installation: get fills *value (arena) or .p = NULL. */
-bool store_meta_get(struct db *d, const char *key, struct arena *arena, struct str *value,
-                    struct error *e);
+bool store_meta_get(struct db *d, const char *key, struct arena *arena, struct str *value, struct error *e);
 bool store_meta_set(struct db *d, const char *key, struct str value, struct error *e);
 
 /* The installation's 32 secret bytes from which keys are derived (cursors); made by store_prepare

@@ -1,5 +1,6 @@
-/* store_tables.h: the server's own tables, format 1. Every one is STRICT; times are milliseconds UTC; "user" columns
- * hold ids of user records without a foreign key, since the table of users comes later, from the scripts.
+/* store_tables.h: the server's own tables, format 1. Every one is STRICT; times are milliseconds UTC; "user"
+ * columns hold ids of user records without a foreign key, since the table of users comes later, from the
+ * scripts.
  *
  *   perigee_meta         small values of the installation: "secret" (64 hex digits, made once), …
  *   perigee_epoch        one row: rises when rights or settings change
@@ -54,7 +55,8 @@ static const char store_tables_1[] =
     " changed_at INTEGER NOT NULL) STRICT;"
 
     "CREATE TABLE perigee_session (hash BLOB PRIMARY KEY, user INTEGER NOT NULL, csrf BLOB NOT NULL,"
-    " created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    " created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, expires_at INTEGER NOT NULL) STRICT, WITHOUT "
+    "ROWID;"
     "CREATE INDEX perigee_session_user ON perigee_session (user);"
 
     "CREATE TABLE perigee_token (id INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, user INTEGER NOT NULL,"

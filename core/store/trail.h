@@ -37,8 +37,7 @@ bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, stru
 /* Calls `each` for entries with seq > after in order, at most `limit`; stops when it returns false.
  */
 bool trail_read(struct db *d, int64_t after, int limit,
-                bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx,
-                struct error *e);
+                bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx, struct error *e);
 
 /* The first and last positions of the log; 0 and 0 when it is empty. */
 bool trail_range(struct db *d, int64_t *first, int64_t *last, struct error *e);

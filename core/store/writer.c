@@ -1,5 +1,6 @@
-/* writer.c: the one thread that writes (writer.h). It takes what waits, runs each job in its savepoint, commits once
- * and only then answers. It never waits for a batch to fill: while one is being synced the next one gathers. */
+/* writer.c: the one thread that writes (writer.h). It takes what waits, runs each job in its savepoint,
+ * commits once and only then answers. It never waits for a batch to fill: while one is being synced the next
+ * one gathers. */
 #include "store/writer.h"
 
 #include "base/log.h"
@@ -43,19 +44,16 @@ struct writer {
 static void run_one(struct writer *w, struct write_job *job, struct outcome *o, struct error *e)
 {
     *o = (struct outcome){0};
-    if (!db_savepoint(w->db, e))
-        return;
+    if (!db_savepoint(w->db, e)) return;
     bool ok = job->run(job, w->db, w->thread_data);
     o->ran = true;
-    if (!db_in_transaction(w->db))
-        return; /* SQLite undid everything; the caller sees it too */
+    if (!db_in_transaction(w->db)) return; /* SQLite undid everything; the caller sees it too */
     if (ok && !db_savepoint_release(w->db, e)) {
         o->dangling = db_in_transaction(w->db);
         ok = false;
     }
     o->kept = ok;
-    if (!ok)
-        db_savepoint_rollback(w->db);
+    if (!ok) db_savepoint_rollback(w->db);
 }
 
 /* Jobs after a failing one run on; only the loss of the transaction ends the batch early. */
@@ -74,8 +72,7 @@ static bool run_all(struct writer *w, struct write_job *batch)
     }
     error_clear(&e);
     ok = ok && db_commit(w->db, &e);
-    if (!ok)
-        db_rollback(w->db);
+    if (!ok) db_rollback(w->db);
     arena_free(&arena);
     return ok;
 }
@@ -122,8 +119,7 @@ static void process(struct writer *w, struct write_job *batch, size_t n)
     for (i = 0; i < n; i++)
         failed += !committed || !w->outcomes[i].kept;
     count(w, n, failed, committed); /* before the answers, so that who was answered finds itself counted */
-    if (committed && w->config.committed)
-        w->config.committed(w->config.ctx);
+    if (committed && w->config.committed) w->config.committed(w->config.ctx);
     i = 0;
     for (struct write_job *job = batch, *next; job; job = next) {
         next = job->next; /* done may free the job */
@@ -145,10 +141,8 @@ static struct write_job *take(struct writer *w, size_t *n, bool *poked, bool *en
         last = w->head;
         w->head = last->next;
     }
-    if (last)
-        last->next = NULL;
-    if (!w->head)
-        w->tail = NULL;
+    if (last) last->next = NULL;
+    if (!w->head) w->tail = NULL;
     w->waiting -= *n;
     *poked = w->poked || !w->head;
     w->poked = false;
@@ -159,8 +153,7 @@ static struct write_job *take(struct writer *w, size_t *n, bool *poked, bool *en
 
 static bool start_thread_data(struct writer *w, struct error *e)
 {
-    if (!w->config.thread_start)
-        return true;
+    if (!w->config.thread_start) return true;
     w->thread_data = w->config.thread_start(w->config.ctx, w->db, e);
     return w->thread_data != NULL || e->kind == ERROR_NONE;
 }
@@ -183,15 +176,11 @@ static void *write_loop(void *ctx)
     while (ok) {
         size_t n;
         struct write_job *batch = take(w, &n, &poked, &end);
-        if (end)
-            break;
-        if (batch)
-            process(w, batch, n);
-        if (poked && w->config.between)
-            w->config.between(w->config.ctx, w->thread_data, w->db);
+        if (end) break;
+        if (batch) process(w, batch, n);
+        if (poked && w->config.between) w->config.between(w->config.ctx, w->thread_data, w->db);
     }
-    if (ok && w->config.thread_stop)
-        w->config.thread_stop(w->config.ctx, w->thread_data);
+    if (ok && w->config.thread_stop) w->config.thread_stop(w->config.ctx, w->thread_data);
     return NULL;
 }
 
@@ -225,8 +214,7 @@ static bool launch(struct writer *w, struct error *e)
         pthread_cond_wait(&w->ready, &w->lock);
     bool failed = w->start_failed;
     pthread_mutex_unlock(&w->lock);
-    if (failed)
-        pthread_join(w->thread, NULL);
+    if (failed) pthread_join(w->thread, NULL);
     return !failed;
 }
 
@@ -264,8 +252,7 @@ bool writer_submit(struct writer *w, struct write_job *job, struct error *e)
         pthread_cond_signal(&w->wake);
     }
     pthread_mutex_unlock(&w->lock);
-    if (room && !stopping)
-        return true;
+    if (room && !stopping) return true;
     if (stopping)
         error_set(e, ERROR_UNAVAILABLE, "the server is stopping", "сервер останавливается");
     else

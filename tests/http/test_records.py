@@ -11,9 +11,10 @@ def test_a_created_record_is_answered_with_place_and_version(admin):
 
 
 def test_money_is_exact(admin, company):
-    deal = admin.made("opportunities", name="Exact", company=company["id"], amount=90071992547409.93, probability=10)
+    body = '{"name":"Exact","company":"%s","direction":"cloud","amount":90071992547409.93}' % company["id"]
+    deal = admin("POST", "opportunities", body, {"Content-Type": "application/json"}).json
     assert b'"amount":90071992547409.93' in admin.get("opportunities/" + deal["id"]).body
-    refused = admin.post("opportunities", {"name": "X", "company": company["id"], "amount": 1.005})
+    refused = admin.post("opportunities", {"name": "X", "company": company["id"], "direction": "cloud", "amount": 1.005})
     assert refused.status == 422 and refused.json["errors"][0]["pointer"] == "/amount"
 
 
@@ -176,7 +177,7 @@ def test_board_and_aggregate_agree(admin, company):
 
 
 def test_expand_gives_id_and_name(admin, company):
-    deal = admin.made("opportunities", name="Expand", company=company["id"], products=["platform"])
+    deal = admin.made("opportunities", name="Expand", company=company["id"], direction="cloud", products=["platform"])
     got = admin.get("opportunities/" + deal["id"], expand="company,products,stage").json
     assert got["company"] == {"id": company["id"], "name": "Roga i Kopyta"}
     assert got["products"][0]["code"] == "platform" and got["stage"]["name"] == "New"
