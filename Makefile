@@ -16,7 +16,7 @@ SECONDS_EACH ?= 60
 
 PACKAGES := liblua5.4-dev libuv1-dev libsqlite3-dev node-llhttp \
             libcurl4-openssl-dev libsodium-dev zlib1g-dev libcmocka-dev pkg-config \
-            gcc clang make sqlite3 tzdata python3 python3-pytest python3-jsonschema \
+            gcc clang libclang-rt-14-dev make sqlite3 tzdata python3 python3-pytest python3-jsonschema \
             python3-hypothesis lua-check wrk
 
 LIBRARIES := lua5.4 libuv sqlite3 libcurl libsodium zlib
@@ -50,7 +50,9 @@ LIBRARY  := $(BUILD)/libperigee.a
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
 
-.PHONY: all deps build run demo test check unit asan bench fuzz fuzzers crash format lint install clean help
+BLACK_BOX := $(wildcard tests/http tests/cli tests/docs)
+
+.PHONY: all deps build run demo test check unit units asan bench fuzz fuzzers crash format lint install clean help
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -101,25 +103,38 @@ run: deps
 
 # ---- testing ----
 
+PYTEST  := $(PYTHON) -m pytest -q -p no:cacheprovider
+PERIGEE := PERIGEE=$(abspath $(BUILD)/perigee)
+QUIET   := $(MAKE) --no-print-directory -s
+
+# Everything: static checks, unit tests plain and under the sanitizers, short turns of the slow targets, black-box tests.
 test: deps
-	@$(MAKE) --no-print-directory -j2 -s build
-	@$(MAKE) --no-print-directory -s lint unit
-	@$(MAKE) --no-print-directory -s SANITIZE=1 BUILD=$(BUILD)/asan unit
-	@$(MAKE) --no-print-directory -s crash ROUNDS=$(ROUNDS)
-	@$(MAKE) --no-print-directory -s fuzz SECONDS_EACH=10
-	@PERIGEE=$(abspath $(BUILD)/perigee) $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
+	@$(QUIET) -j2 build units
+	@$(QUIET) lint unit
+	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
+	@$(QUIET) SANITIZE=1 BUILD=$(BUILD)/asan unit
+	@$(QUIET) fuzz SECONDS_EACH=5
+	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) tests/http
+	@$(PERIGEE) $(PYTEST) $(BLACK_BOX)
 
+# The quick ones, for before a commit.
 check: build
-	@$(MAKE) --no-print-directory -s unit
-	@PERIGEE=$(abspath $(BUILD)/perigee) $(PYTHON) -m pytest -q -x -p no:cacheprovider tests/http
+	@$(QUIET) lint unit
+	@$(PERIGEE) $(PYTEST) -x tests/http
 
-# The whole suite against a server built with ASan and UBSan.
+# Unit and black-box tests against a server built with ASan and UBSan.
 asan:
-	@$(MAKE) --no-print-directory -j2 -s SANITIZE=1 BUILD=$(BUILD)/asan build unit
-	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTHON) -m pytest -q -p no:cacheprovider tests/http
+	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
+	@$(QUIET) SANITIZE=1 BUILD=$(BUILD)/asan unit
+	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) $(BLACK_BOX)
 
+units: $(UNIT)
+
+# A line for each program that passed, all of its output for one that failed.
 unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+	@for t in $(UNIT); do \
+	  if $$t >$(BUILD)/unit.log 2>&1; then printf '%s  %s\n' "$$(sed -n 's/.*PASSED *\] *//p' $(BUILD)/unit.log | tail -1)" $${t#$(BUILD)/tests/unit/}; \
+	  else cat $(BUILD)/unit.log; exit 1; fi; done
 
 # kill -9 at a random moment under load: every acknowledged write must be there afterwards.
 crash: build
