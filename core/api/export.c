@@ -1,47 +1,65 @@
 /* export.c: the whole of a list as CSV or NDJSON, in constant memory.
  *
- *   loop: export_begin ─► slow lane: a page ─► loop: write it ─► slow lane: the next … ─► end
+ *   loop: export_begin ─► slow lane: a piece ─► loop: write it ─► slow lane: the next … ─► end
  *
- * Each page is a call of the slow lane with a snapshot of its own, asked for only when the client has taken
- * the one before: a slow client holds no thread, no connection and no snapshot. */
+ * A piece is asked for only when the client has taken the one before, so a slow client holds no thread. What
+ * it does hold is a connection with one snapshot and one open statement, so that the answer is one state of
+ * the database in one order, whatever is written meanwhile: therefore only so many exports run at once, and a
+ * client that stops reading is cut off by the HTTP layer like any other. */
 #include "api/app.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
-#define PAGE 500
+#define PIECE ((size_t)256 << 10)
 #define ENOUGH ((size_t)256 << 10) /* bytes that may wait for the client */
+#define AT_ONCE 16
 
-struct export
-{
+/* A large sort goes to a temporary file, and what lies in the cache serves nobody a second time. */
+static const char settings[] = "PRAGMA temp_store=FILE; PRAGMA cache_size=-2048";
+
+static atomic_int running;
+
+struct export_call {
     enum export_format format;
-    struct arena arena;     /* of one page */
-    char cursor[2048];      /* of the next page; "" none */
-    bool begun, gone, away; /* the answer has begun; the client has gone; a page is being made */
+    struct arena arena; /* of one piece */
+    struct db *db;
+    struct export *rows;
+    bool begun, gone, away; /* the answer has begun; the client has gone; a piece is being made */
+    bool done;
 };
 
-static bool page(struct call *c)
+static bool start(struct call *c, struct export_call *ex)
 {
-    struct export *ex = c->data;
     struct query q = records_query(c);
-    struct str next = {0};
-    q.limit = PAGE;
-    if (ex->begun) q.cursor = str_of(ex->cursor);
+    ex->db = db_open(c->app->path, DB_READ, &c->error);
+    return ex->db && db_exec(ex->db, settings, &c->error) &&
+           (ex->rows = export_start(&c->context, ex->db, &q, ex->format));
+}
+
+static bool piece(struct call *c)
+{
+    struct export_call *ex = c->data;
     arena_reset(&ex->arena);
     c->context.arena = &ex->arena;
     buf_reset(c->out);
-    if (!query_export(&c->context, &q, ex->format, !ex->begun, c->out, &next)) return false;
-    if (next.n >= sizeof ex->cursor || c->out->failed) return error_no_memory(&c->error);
-    memcpy(ex->cursor, next.n ? next.p : "", next.n);
-    ex->cursor[next.n] = 0;
-    return true;
+    if (!ex->rows && !start(c, ex)) return false;
+    c->context.db = ex->db;
+    db_budget(ex->db, (uint64_t)c->app->options->slow_limit_ms * 1000000, true);
+    bool ok = export_more(&c->context, ex->rows, PIECE, c->out, &ex->done);
+    db_budget(ex->db, 0, false);
+    return ok;
 }
 
 static void finish(struct call *c, bool whole)
 {
-    struct export *ex = c->data;
+    struct export_call *ex = c->data;
     bool begun = ex->begun;
+    export_free(ex->rows);
+    db_close(ex->db);
     arena_free(&ex->arena);
     free(ex);
+    atomic_fetch_sub(&running, 1);
     if (!begun) {
         call_send(c);
         return;
@@ -53,12 +71,12 @@ static void finish(struct call *c, bool whole)
         http_stream_abort(c->x);
 }
 
-static void next_page(struct call *c)
+static void next_piece(struct call *c)
 {
-    ((struct export *)c->data)->away = true;
+    ((struct export_call *)c->data)->away = true;
     c->then = NULL;
     c->lane = LANE_SLOW;
-    c->handle = page;
+    c->handle = piece;
     lane_enter(c);
 }
 
@@ -66,22 +84,22 @@ static void on_drain(struct http_exchange *x, void *data)
 {
     (void)x;
     struct call *c = data;
-    struct export *ex = c->data;
-    if (!ex->away) next_page(c);
+    struct export_call *ex = c->data;
+    if (!ex->away) next_piece(c);
 }
 
 static void on_close(struct http_exchange *x, void *data)
 {
     (void)x;
     struct call *c = data;
-    struct export *ex = c->data;
+    struct export_call *ex = c->data;
     ex->gone = true;
     if (!ex->away) finish(c, false);
 }
 
 static void begin_answer(struct call *c)
 {
-    struct export *ex = c->data;
+    struct export_call *ex = c->data;
     bool csv = ex->format == EXPORT_CSV;
     struct str name = call_capture(c, "collection");
     const char *disposition =
@@ -96,7 +114,7 @@ static void begin_answer(struct call *c)
 
 static void back(struct call *c)
 {
-    struct export *ex = c->data;
+    struct export_call *ex = c->data;
     ex->away = false;
     if (c->error.kind != ERROR_NONE || ex->gone) {
         finish(c, false);
@@ -106,21 +124,30 @@ static void back(struct call *c)
     size_t pending = http_stream_write(c->x, buf_view(&c->own));
     if (pending == SIZE_MAX)
         finish(c, false);
-    else if (!ex->cursor[0] || c->method == HTTP_METHOD_HEAD)
+    else if (ex->done || c->method == HTTP_METHOD_HEAD)
         finish(c, true);
     else if (pending < ENOUGH)
-        next_page(c);
+        next_piece(c);
 }
 
 bool export_begin(struct call *c, bool csv)
 {
-    struct export *ex = calloc(1, sizeof *ex);
-    if (!ex) return error_no_memory(&c->error);
+    if (atomic_fetch_add(&running, 1) >= AT_ONCE) {
+        atomic_fetch_sub(&running, 1);
+        c->error.retry_after = 5;
+        return error_set(&c->error, ERROR_UNAVAILABLE, "too many exports run already",
+                         "слишком много выгрузок уже идёт");
+    }
+    struct export_call *ex = calloc(1, sizeof *ex);
+    if (!ex) {
+        atomic_fetch_sub(&running, 1);
+        return error_no_memory(&c->error);
+    }
     ex->format = csv ? EXPORT_CSV : EXPORT_NDJSON;
     ex->away = true;
     arena_init(&ex->arena, (size_t)8 << 20);
     c->data = ex;
     c->heavy = true;
     c->back = back;
-    return call_continue(c, LANE_SLOW, page);
+    return call_continue(c, LANE_SLOW, piece);
 }

@@ -85,7 +85,18 @@ const struct field *readable_field(struct context *c, const struct entity *e, st
 bool read_sql(struct context *c, struct sql *q, const struct entity *e, const struct field *f,
               const char *alias);
 
-/* query.c: "items":[…],"next":… of one column of a board, into an open object. */
+/* A column of a board: its key, on top of the query. */
+struct group {
+    const struct field *field;
+    struct value key;
+};
+
+/* query.c */
+/* The compiled read of one phase of a list (see query.c); `g` may be NULL. Given up with plan_drop. */
+struct plan *list_plan(struct context *c, const struct query *query, const struct sort *sort,
+                       const struct cursor *cursor, int phase, const struct group *g, struct str key);
+bool query_readable(struct context *c, const struct entity *e);
+/* "items":[…],"next":… of one column of a board, into an open object. */
 bool query_group_page(struct context *c, const struct query *q, const struct field *field, struct value key,
                       struct buf *out);
 

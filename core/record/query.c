@@ -82,12 +82,6 @@ bool query_get(struct context *c, const struct entity *e, int64_t id, struct str
 
 /* ---- lists ---- */
 
-/* A column of a board: its key, on top of the query. */
-struct group {
-    const struct field *field;
-    struct value key;
-};
-
 static bool sort_key_sql(struct context *c, struct sql *q, const struct entity *e, const struct sort_term *t)
 {
     return read_sql(c, q, e, t->field, "t");
@@ -195,9 +189,8 @@ static bool group_sql(struct context *c, struct plan *p, struct sql *q, const st
     return ok;
 }
 
-static struct plan *compile_list(struct context *c, const struct query *query, const struct sort *sort,
-                                 const struct cursor *cursor, int phase, const struct group *g,
-                                 struct str key)
+struct plan *list_plan(struct context *c, const struct query *query, const struct sort *sort,
+                       const struct cursor *cursor, int phase, const struct group *g, struct str key)
 {
     const struct entity *e = query->entity;
     struct plan *p = plan_new(c, key);
@@ -289,7 +282,7 @@ static bool run_phase(struct context *c, const struct query *query, const struct
     if (!key.p) return error_no_memory(c->error);
     bool keep = c->plans && key.n;
     struct plan *p = keep ? plan_find(c, key) : NULL, *made = NULL;
-    if (!p) p = made = compile_list(c, query, sort, cursor, phase, g, key);
+    if (!p) p = made = list_plan(c, query, sort, cursor, phase, g, key);
     struct stmt *s = p ? plan_start(c, p) : NULL;
     bool ok = false;
     if (s) {
@@ -343,7 +336,7 @@ static bool check_limit(struct context *c, const struct query *q)
     return error_set(c->error, ERROR_BAD_REQUEST, "limit is from 1 to %d", "limit: от 1 до %d", LIMIT_MAX);
 }
 
-static bool check_readable(struct context *c, const struct entity *e)
+bool query_readable(struct context *c, const struct entity *e)
 {
     if (c->trusted || access_may(c->who, e, ACTION_READ)) return true;
     return error_set(c->error, ERROR_FORBIDDEN, "your roles do not let you read this: %s",
@@ -374,7 +367,7 @@ bool query_list(struct context *c, const struct query *q, struct buf *out)
 {
     struct sort sort;
     int64_t total = 0;
-    if (!check_readable(c, q->entity) || !check_limit(c, q)) return false;
+    if (!query_readable(c, q->entity) || !check_limit(c, q)) return false;
     struct page page = {.out = out, .limit = q->limit ? q->limit : LIMIT_DEFAULT};
     json_object(out);
     json_key(out, STR("items"));
@@ -428,116 +421,4 @@ bool query_ids(struct context *c, const struct query *q, int64_t **ids, size_t *
     for (struct json_value *i = items->first; i; i = i->next)
         if (id_parse(i->first->text, &(*ids)[*count])) ++*count;
     return true;
-}
-
-/* ---- export ---- */
-
-static void csv_value(struct buf *out, struct str s)
-{
-    bool quote = s.n == 0;
-    /* A cell that begins like a formula is run by spreadsheets: an apostrophe in front makes it text. */
-    bool formula =
-        s.n && strchr("=+-@\t\r", s.p[0]) && !(s.p[0] == '-' && s.n > 1 && s.p[1] >= '0' && s.p[1] <= '9');
-    for (size_t i = 0; i < s.n; i++)
-        quote = quote || strchr(",;\"\r\n", s.p[i]);
-    if (s.n == 0) return;
-    if (!quote && !formula) {
-        buf_str(out, s);
-        return;
-    }
-    buf_char(out, '"');
-    if (formula) buf_char(out, '\'');
-    for (size_t i = 0; i < s.n; i++) {
-        if (s.p[i] == '"') buf_char(out, '"');
-        buf_char(out, s.p[i]);
-    }
-    buf_char(out, '"');
-}
-
-static bool csv_header(struct context *c, const struct query *q, struct buf *out)
-{
-    bool first = true;
-    for (size_t i = 0; i < q->entity->field_count; i++) {
-        const struct field *f = q->entity->fields[i];
-        bool may = !f->hidden && f->type != FIELD_COMPUTED &&
-                   (c->trusted || access_field(c->who, q->entity, f, ACTION_READ) != ACCESS_NEVER);
-        if (!may || (q->fields.p && f->index != SYSTEM_ID && !str_eq(q->fields, STR("")) &&
-                     !memmem(q->fields.p, q->fields.n, f->name, strlen(f->name))))
-            continue;
-        if (!first) buf_char(out, ',');
-        csv_value(out, str_of(f->name));
-        first = false;
-    }
-    buf_cstr(out, "\r\n");
-    return true;
-}
-
-static void csv_row(const struct entity *e, const struct json_value *record, struct buf *out)
-{
-    (void)e;
-    bool first = true;
-    for (const struct json_value *m = record->first; m; m = m->next) {
-        if (!first) buf_char(out, ',');
-        first = false;
-        if (m->type == JSON_STRING || m->type == JSON_NUMBER)
-            csv_value(out, m->text);
-        else if (m->type == JSON_TRUE || m->type == JSON_FALSE)
-            buf_cstr(out, m->type == JSON_TRUE ? "true" : "false");
-        else if (m->type == JSON_ARRAY || m->type == JSON_OBJECT) {
-            struct buf cell;
-            buf_init(&cell, 1 << 20);
-            for (const struct json_value *i = m->first; i; i = i->next) {
-                if (cell.n) buf_char(&cell, '|');
-                buf_str(&cell, i->text);
-            }
-            csv_value(out, buf_view(&cell));
-            buf_free(&cell);
-        }
-    }
-    buf_cstr(out, "\r\n");
-}
-
-bool query_export(struct context *c, const struct query *q, enum export_format format, bool first,
-                  struct buf *out, struct str *next)
-{
-    struct buf page;
-    buf_init(&page, 64 << 20);
-    bool ok = query_list(c, q, &page);
-    struct str text = ok ? arena_str(c->arena, buf_view(&page)) : (struct str){NULL, 0};
-    buf_free(&page);
-    if (!text.p) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
-    struct json_value *root = json_parse(c->arena, text, c->error);
-    const struct json_value *items = root ? json_member(root, STR("items")) : NULL,
-                            *more = root ? json_member(root, STR("next")) : NULL;
-    if (!items) return false;
-    if (first && format == EXPORT_CSV && !csv_header(c, q, out)) return false;
-    const char *at = text.p;
-    for (struct json_value *i = items->first; i; i = i->next) {
-        if (format == EXPORT_CSV) csv_row(q->entity, i, out);
-    }
-    if (format == EXPORT_NDJSON) { /* the objects stand in the page as they are: cut them at their depth */
-        int depth = 0;
-        bool quoted = false;
-        const char *start = NULL;
-        for (at = strchr(text.p, '[') + 1; at < text.p + text.n; at++) {
-            if (quoted) {
-                if (*at == '\\')
-                    at++;
-                else if (*at == '"')
-                    quoted = false;
-            } else if (*at == '"')
-                quoted = true;
-            else if (*at == '{' || *at == '[') {
-                if (depth++ == 0) start = at;
-            } else if (*at == '}' || *at == ']') {
-                if (depth == 0) break;
-                if (--depth == 0 && start) {
-                    buf_add(out, start, (size_t)(at - start) + 1);
-                    buf_char(out, '\n');
-                }
-            }
-        }
-    }
-    *next = more ? more->text : (struct str){NULL, 0};
-    return out->failed ? error_no_memory(c->error) : true;
 }

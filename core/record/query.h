@@ -44,10 +44,17 @@ bool query_aggregate(struct context *c, const struct query *q, const struct aggr
 bool query_timeline(struct context *c, const struct entity *e, int64_t id, int64_t limit, struct str cursor,
                     struct buf *out);
 
-/* Next page of an export as CSV or NDJSON lines; *next empty at the end. `first` asks for the CSV
- * header. */
+/* A whole list as CSV or NDJSON, in constant memory: rows go from the statement to the text, and the
+ * statement stays open between two pieces, so that all of them are of one snapshot and one order.
+ *
+ * `own` is a connection that nobody else uses while the export lives (not owned). Any thread may ask for the
+ * next piece, one at a time. What the caller may read is decided at the start. */
 enum export_format { EXPORT_CSV, EXPORT_NDJSON };
-bool query_export(struct context *c, const struct query *q, enum export_format format, bool first,
-                  struct buf *out, struct str *next);
+struct export;
+struct export *export_start(struct context *c, struct db *own, const struct query *q,
+                            enum export_format format);
+/* Appends rows until `out` has `enough` bytes; *done at the end. */
+bool export_more(struct context *c, struct export *x, size_t enough, struct buf *out, bool *done);
+void export_free(struct export *x); /* NULL is allowed */
 
 #endif
