@@ -140,13 +140,24 @@ static bool has_document(struct context *c, const struct record *r, struct str k
     return step != STEP_ERROR;
 }
 
-static const char *document_label(struct context *c, struct str kind)
+/* The name of a kind of document: an option of the field, or a record of the setting that it refers to. */
+static bool document_label(struct context *c, struct str kind, struct str *label)
 {
     const struct field *k = c->catalog->document ? entity_field(c->catalog->document, STR("kind")) : NULL;
+    *label = kind;
     for (size_t i = 0; k && i < k->option_count; i++)
-        if (str_is(kind, k->options[i].value)) return k->options[i].label.text[c->error->lang];
-    char *text = arena_dup(c->arena, kind);
-    return text ? text : "";
+        if (str_is(kind, k->options[i].value)) *label = str_of(k->options[i].label.text[c->error->lang]);
+    if (!k || !k->to || !k->to->code || !k->to->title || !k->to->title->column) return true;
+    char *sql = arena_printf(c->arena, "SELECT label(%s, ?) FROM %s WHERE %s = ?", k->to->title->column,
+                             k->to->table, k->to->code->column);
+    struct stmt *s = sql ? db_prepare(c->db, str_of(sql), c->error) : NULL;
+    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    stmt_bind_text(s, 1, str_of(lang_code(c->error->lang)));
+    stmt_bind_text(s, 2, kind);
+    enum step step = stmt_step(s, c->error);
+    if (step == STEP_ROW && !stmt_null(s, 0)) *label = text_column(c, s, 0);
+    db_release(s);
+    return step != STEP_ERROR;
 }
 
 static bool ask_documents(struct context *c, struct record *r, const struct stage *to)
@@ -155,10 +166,11 @@ static bool ask_documents(struct context *c, struct record *r, const struct stag
     if (!kinds) return to->documents.n == 0;
     for (struct json_value *k = kinds->first; k; k = k->next) {
         bool found;
-        if (!has_document(c, r, k->text, &found)) return false;
+        struct str label;
+        if (!has_document(c, r, k->text, &found) || !document_label(c, k->text, &label)) return false;
         if (!found)
-            error_add(c->error, "/documents", "document_required", "Document is missing: %s",
-                      "Не приложен документ: %s", document_label(c, k->text));
+            error_add(c->error, "/documents", "document_required", "Document is missing: %.*s",
+                      "Не приложен документ: %.*s", STR_ARG(label));
     }
     return true;
 }

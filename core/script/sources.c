@@ -100,7 +100,8 @@ static void take_folder(struct reader *r, const char *folder, const char *shown,
         else if (S_ISREG(st.st_mode) && lua_file(path))
             take_file(r, path, name, kind, plugin);
         else if (S_ISDIR(st.st_mode) && deep && depth < DEPTH_MAX && strcmp(names[i]->d_name, "tests") != 0)
-            take_folder(r, path, name, kind, plugin, true, depth + 1);
+            take_folder(r, path, name, strcmp(names[i]->d_name, "lib") == 0 ? SOURCE_MODULE : kind, plugin,
+                        true, depth + 1);
         free(names[i]);
     }
     free(names);

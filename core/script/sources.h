@@ -12,7 +12,7 @@ enum source_kind {
     SOURCE_WORKFLOW, /* workflows/…: run in order of path */
     SOURCE_MANIFEST, /* plugins/NAME/plugin.lua */
     SOURCE_MAIN,     /* plugins/NAME/main.lua */
-    SOURCE_MODULE    /* plugins/NAME/….lua: by require */
+    SOURCE_MODULE    /* plugins/NAME/….lua and workflows/lib/….lua: by require */
 };
 
 struct source {

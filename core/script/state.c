@@ -191,13 +191,16 @@ static const luaL_Reg core_functions[] = {
 static const struct source *find_module(const struct script_state *s, const char *plugin, const char *name)
 {
     char path[256];
+    int folder = plugin ? snprintf(path, sizeof path, "plugins/%s/", plugin)
+                        : snprintf(path, sizeof path, "workflows/");
+    if (folder < 0 || (size_t)folder >= sizeof path) return NULL;
+    snprintf(path + folder, sizeof path - (size_t)folder, "%s.lua", name);
+    for (char *p = path + folder; *p; p++)
+        if (*p == '.' && strcmp(p, ".lua") != 0) *p = '/';
     for (size_t i = 0; i < s->sources->count; i++) {
         const struct source *f = &s->sources->all[i];
-        if (f->kind != SOURCE_MODULE || !f->plugin || !plugin || strcmp(f->plugin, plugin) != 0) continue;
-        snprintf(path, sizeof path, "plugins/%s/%s.lua", plugin, name);
-        for (char *p = path + strlen("plugins/") + strlen(plugin) + 1; *p; p++)
-            if (*p == '.' && strcmp(p, ".lua") != 0) *p = '/';
-        if (strcmp(path, f->name) == 0) return f;
+        bool mine = plugin ? f->plugin && strcmp(f->plugin, plugin) == 0 : !f->plugin;
+        if (f->kind == SOURCE_MODULE && mine && strcmp(path, f->name) == 0) return f;
     }
     return NULL;
 }

@@ -119,6 +119,26 @@ static struct node *field_value(struct parser *p)
     return n;
 }
 
+/* @now, @today and the other starts; what depends on the asker otherwise would make a sum differ by reader.
+ */
+static struct node *moment(struct parser *p)
+{
+    struct bind b;
+    enum value_type type;
+    bool set;
+    size_t at = p->token.at;
+    if (!macro_find(p->token.text, &b, &type, &set) || (b.kind != BIND_NOW && b.kind != BIND_DAY_START))
+        return parser_fail(p, at, "not_usable", "macro", "\"@%.*s\" cannot be used in a formula",
+                           "«@%.*s» нельзя использовать в формуле", STR_ARG(p->token.text)),
+               NULL;
+    struct node *n = literal(p, value_null());
+    if (!n) return NULL;
+    b.as_datetime = b.kind == BIND_NOW;
+    n->operands->bind = b;
+    n->type = b.as_datetime ? VALUE_DATETIME : VALUE_DATE;
+    return n;
+}
+
 static struct node *atom(struct parser *p)
 {
     struct token t = p->token;
@@ -132,6 +152,9 @@ static struct node *atom(struct parser *p)
         return literal(p, v);
     }
     if (t.kind == TOKEN_STRING) return literal(p, value_text(t.text));
+    if (t.kind == TOKEN_MACRO) return moment(p);
+    if (t.kind == TOKEN_NAME && (str_is(t.text, "true") || str_is(t.text, "false")))
+        return literal(p, value_of(VALUE_BOOL, str_is(t.text, "true")));
     if (parser_accept(p, "(")) {
         struct node *n = parse_sum(p);
         return n && parser_expect(p, ")") ? n : NULL;

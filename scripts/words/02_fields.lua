@@ -18,14 +18,21 @@ local extra = {
 
 local results = { "text", "integer", "decimal", "money", "percent", "boolean", "date", "datetime" }
 
--- Positional values of option { "a", "b" } become a list.
+-- Positional values of option { "a", { "b", en = "B", ru = "Б" } } become a list; labels stand with the value or in `labels`.
 local function take_options(field, declared)
   local options = {}
-  for i, value in ipairs(declared) do
+  for i, option in ipairs(declared) do
+    local value, label = option, nil
+    if type(option) == "table" then
+      value, label = option[1], { en = option.en, ru = option.ru }
+      for key in pairs(option) do
+        if key ~= 1 and key ~= "en" and key ~= "ru" then check.fail(field, "option: a value has \"en\" and \"ru\", not \"" .. tostring(key) .. "\"") end
+      end
+    end
     if type(value) ~= "string" then
       check.fail(field, "option: value " .. i .. " is not a text")
     else
-      local label = declared.labels and declared.labels[value]
+      label = label or (declared.labels and declared.labels[value])
       options[#options + 1] = { value = value, label = check.label("option", field, label, value) }
     end
   end

@@ -1,0 +1,43 @@
+-- leads.lua: decides what a lead is: interest that nobody has qualified yet. What may be done with it is in workflows/leads.lua.
+
+entity "lead" {
+  label = { en = "Lead", ru = "Интерес" },
+  plural = { en = "Leads", ru = "Интересы", path = "leads" },
+  number = "LED",
+  title = "subject",
+  fields = {
+    subject = text { label = { en = "Subject", ru = "Тема" }, required = true, search = true, max = 200 },
+    company_name = text { label = { en = "Company name", ru = "Название компании" }, search = true, max = 200 },
+    tax_id = text { label = { en = "Tax id", ru = "ИНН" }, max = 20, validate = require "lib.tax_id" },
+    contact_name = text { label = { en = "Contact person", ru = "Контактное лицо" }, search = true, max = 200 },
+    position = text { label = { en = "Position", ru = "Должность" }, max = 200 },
+    email = email { label = { en = "E-mail", ru = "Почта" }, search = true },
+    phone = phone { label = { en = "Phone", ru = "Телефон" } },
+    source = ref { to = "lead_source", label = { en = "Source", ru = "Источник" } },
+    campaign = ref { to = "campaign", label = { en = "Campaign", ru = "Кампания" } },
+    products = refs { to = "product", label = { en = "Interested in", ru = "Интересуют продукты" } },
+    direction = ref { to = "direction", label = { en = "Direction", ru = "Направление" }, default = "@my.direction" },
+    responsible = ref { to = "user", label = { en = "Responsible", ru = "Ответственный" } },
+    partner = ref { to = "partner", label = { en = "Partner", ru = "Партнёр" } },
+    status = option { { "new", en = "New", ru = "Новый" }, { "assigned", en = "Assigned", ru = "Назначен" }, { "qualified", en = "Qualified", ru = "Квалифицирован" },
+      { "disqualified", en = "Disqualified", ru = "Отклонён" }, { "dropped", en = "Dropped", ru = "Прекращён" },
+      label = { en = "Status", ru = "Статус" }, default = "new" },
+    reason = ref { to = "lead_reason", label = { en = "Reason", ru = "Причина" } },
+    company = ref { to = "company", label = { en = "Became the company", ru = "Стал компанией" }, readonly = true },
+    contact = ref { to = "contact", label = { en = "Became the contact", ru = "Стал контактом" }, readonly = true },
+    converted_to = ref { to = "opportunity", label = { en = "Converted to", ru = "Преобразован в сделку" }, readonly = true },
+    qualified_at = datetime { label = { en = "Qualified at", ru = "Квалифицирован" }, readonly = true },
+    description = longtext { label = { en = "Description", ru = "Описание" }, search = true },
+  },
+  index = { { "direction", "status" }, { "responsible", "status" } },
+  views = {
+    list = { "number", "subject", "company_name", "source", "direction", "responsible", "status" },
+    board = { group_by = "status", card = { "subject", "company_name", "responsible" } },
+    form = {
+      { label = { en = "Lead", ru = "Интерес" }, fields = { "subject", "source", "campaign", "products", "description" } },
+      { label = { en = "Who", ru = "Кто" }, fields = { "company_name", "tax_id", "contact_name", "position", "email", "phone" } },
+      { label = { en = "Work", ru = "Работа" }, fields = { "direction", "responsible", "partner", "status", "reason", "company", "contact", "converted_to" } },
+    },
+    card = { "subject", "company_name", "status" },
+  },
+}
