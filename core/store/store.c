@@ -99,6 +99,12 @@ static bool create_tables(struct db *d, struct error *e)
     return db_exec(d, store_tables_1, e) && store_meta_set(d, "secret", str_of(hex), e);
 }
 
+/* What each format adds to the one before. */
+static bool bring_up(struct db *d, int64_t format, struct error *e)
+{
+    return (format >= 1 || create_tables(d, e)) && (format >= 2 || db_exec(d, store_tables_2, e));
+}
+
 bool store_prepare(struct db *d, struct error *e)
 {
     int64_t format = 0;
@@ -110,8 +116,8 @@ bool store_prepare(struct db *d, struct error *e)
     if (ok && format > STORE_FORMAT)
         ok = error_set(e, ERROR_UNAVAILABLE, "the database was written by a newer Perigee (format %d)",
                        "база данных записана более новой версией Perigee (формат %d)", (int)format);
-    else if (ok && format == 0)
-        ok = create_tables(d, e);
+    else if (ok)
+        ok = bring_up(d, format, e);
     if (ok && db_commit(d, e)) return true;
     db_rollback(d);
     return false;

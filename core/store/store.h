@@ -11,7 +11,7 @@
 #include "store/db.h"
 
 #define STORE_APPLICATION_ID 0x50657267 /* "Perg" in the database header */
-#define STORE_FORMAT 1                  /* PRAGMA user_version of the server's own tables */
+#define STORE_FORMAT 2                  /* PRAGMA user_version of the server's own tables */
 
 /* Makes the folder (0700) when it is missing and gives DIR/perigee.db in `arena`. NULL with words
  * when it cannot. */

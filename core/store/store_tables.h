@@ -1,6 +1,6 @@
-/* store_tables.h: the server's own tables, format 1. Every one is STRICT; times are milliseconds UTC; "user"
- * columns hold ids of user records without a foreign key, since the table of users comes later, from the
- * scripts.
+/* store_tables.h: the server's own tables, one list of statements for each format. Every table is STRICT;
+ * times are milliseconds UTC; "user" columns hold ids of user records without a foreign key, since the table
+ * of users comes later, from the scripts.
  *
  *   perigee_meta         small values of the installation: "secret" (64 hex digits, made once), …
  *   perigee_epoch        one row: rises when rights or settings change
@@ -12,7 +12,12 @@
  *   perigee_migration    migrations of plugins that have run
  *   perigee_file         what lies under DIR/files by its hash
  *   perigee_password, perigee_session, perigee_token   secrets, hashed
- *   perigee_idempotency  answers kept for repeated POSTs */
+ *   perigee_idempotency  answers kept for repeated POSTs
+ *   perigee_import       imports (imports.h): what was asked, how far they are, what came of it
+ *   perigee_import_error what was wrong with which row of an import, or why a change was not taken back
+ *
+ * A format only adds to the one before, so an older folder is brought up by running the lists that it lacks.
+ */
 #ifndef STORE_TABLES_H
 #define STORE_TABLES_H
 
@@ -70,5 +75,32 @@ static const char store_tables_1[] =
     "CREATE INDEX perigee_idempotency_age ON perigee_idempotency (created_at);"
 
     "PRAGMA user_version = 1;";
+
+/* first_seq … last_seq: the part of the log in which the import's own entries lie (their `request` is the
+ * import's id), so that undoing it need not read the whole log. */
+static const char store_tables_2[] =
+    "CREATE TABLE perigee_import (id INTEGER PRIMARY KEY, user INTEGER NOT NULL, entity TEXT NOT NULL,"
+    " options TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN"
+    " ('queued', 'running', 'done', 'failed', 'undoing', 'undone')),"
+    " position INTEGER NOT NULL DEFAULT 0, line INTEGER NOT NULL DEFAULT 1,"
+    " done INTEGER NOT NULL DEFAULT 0, total INTEGER,"
+    " created INTEGER NOT NULL DEFAULT 0, updated INTEGER NOT NULL DEFAULT 0,"
+    " unchanged INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,"
+    " restored INTEGER NOT NULL DEFAULT 0, removed INTEGER NOT NULL DEFAULT 0,"
+    " kept INTEGER NOT NULL DEFAULT 0, detail TEXT, collections TEXT,"
+    " first_seq INTEGER NOT NULL DEFAULT 0, last_seq INTEGER NOT NULL DEFAULT 0,"
+    " undo_seq INTEGER NOT NULL DEFAULT 0, created_at INTEGER NOT NULL, started_at INTEGER,"
+    " finished_at INTEGER) STRICT;"
+    "CREATE INDEX perigee_import_user ON perigee_import (user);"
+
+    "CREATE TABLE perigee_import_error (import INTEGER NOT NULL, phase INTEGER NOT NULL,"
+    " n INTEGER NOT NULL, row INTEGER NOT NULL, line INTEGER NOT NULL, pointer TEXT, code TEXT NOT NULL,"
+    " message TEXT NOT NULL, record INTEGER, PRIMARY KEY (import, phase, n)) STRICT, WITHOUT ROWID;"
+
+    "ALTER TABLE perigee_file ADD COLUMN document INTEGER;"
+    "ALTER TABLE perigee_file ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;"
+    "CREATE INDEX perigee_file_document ON perigee_file (document) WHERE document IS NOT NULL;"
+
+    "PRAGMA user_version = 2;";
 
 #endif
