@@ -90,6 +90,7 @@ base.table = freeze("table", {
 })
 base.crm = core.crm
 base.reject = core.crm.reject
+base.http, base.mail, base.sharepoint = freeze("http", core.http), freeze("mail", core.mail), freeze("sharepoint", core.sharepoint)
 base.math = freeze("math", math)
 base.utf8 = freeze("utf8", utf8)
 base.coroutine = freeze("coroutine", coroutine)

@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/suggest.h"
-#include "script/state.h"
+#include "script/bind_job.h"
 #include "store/outbox.h"
 
 #define FIND_MAX 500
@@ -248,10 +248,57 @@ static void start(lua_State *L, struct context *c)
     if (!db_savepoint(c->db, c->error)) refuse(L, c);
 }
 
+/* ---- writing in a job: the writer does it, as a change of its own (job.h) ---- */
+
+static void begin_question(struct buf *b, const struct entity *e, int64_t id)
+{
+    buf_init(b, 1 << 20);
+    json_object(b);
+    json_key(b, STR("entity"));
+    json_cstr(b, e->name);
+    json_key(b, STR("id"));
+    json_id(b, id);
+}
+
+/* The record as it is now, read again. */
+static int written(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    (void)ctx;
+    struct context *c = context(L);
+    job_push_answer(L);
+    if (!lua_istable(L, -1)) return 0;
+    lua_getfield(L, -1, "entity");
+    lua_getfield(L, -2, "id");
+    const struct entity *e = entity(L, lua_gettop(L) - 1);
+    return push_readable(L, c, e, record_id(L, lua_gettop(L), e));
+}
+
+static int ask_write(lua_State *L, const char *name, const struct entity *e, int64_t id, const char *key,
+                     int at)
+{
+    struct buf b;
+    if (key) {
+        lua_pushvalue(L, at);
+        if (lua_istable(L, -1)) { /* misspelt fields are named before anything is asked */
+            struct draft d;
+            read_draft(L, context(L), e, lua_gettop(L), &d);
+        }
+    }
+    begin_question(&b, e, id);
+    if (key) {
+        json_key(&b, str_of(key));
+        bind_write_json(L, -1, &b);
+    }
+    json_end_object(&b);
+    return job_ask(L, name, &b, written);
+}
+
 static int crm_create(lua_State *L)
 {
     struct context *c = query(L);
     const struct entity *e = entity(L, 1);
+    if (job_running(L)) return ask_write(L, "crm.create", e, 0, "fields", 2);
     struct draft d;
     struct record *r = NULL;
     read_draft(L, c, e, 2, &d);
@@ -281,6 +328,7 @@ static int crm_update(lua_State *L)
     struct draft d;
     struct record *r = NULL;
     int at = target(L, &e, &id);
+    if (job_running(L)) return ask_write(L, "crm.update", e, id, "fields", at);
     read_draft(L, c, e, at, &d);
     start(L, c);
     return finish(L, c, record_change(c, e, id, d.values, d.any, d.touched, 0, &r), r);
@@ -295,6 +343,7 @@ static int crm_move(lua_State *L)
     int at = target(L, &e, &id);
     struct str stage;
     stage.p = luaL_checklstring(L, at, &stage.n);
+    if (job_running(L)) return ask_write(L, "crm.move", e, id, "stage", at);
     start(L, c);
     return finish(L, c, record_move(c, e, id, stage, 0, &r), r);
 }
@@ -305,6 +354,7 @@ static int crm_remove(lua_State *L)
     const struct entity *e;
     int64_t id;
     target(L, &e, &id);
+    if (job_running(L)) return ask_write(L, "crm.remove", e, id, NULL, 0);
     start(L, c);
     return finish(L, c, record_delete(c, e, id, 0), NULL);
 }
@@ -317,8 +367,34 @@ static int crm_comment(lua_State *L)
     int at = target(L, &e, &id);
     struct str text;
     text.p = luaL_checklstring(L, at, &text.n);
+    if (job_running(L)) return ask_write(L, "crm.comment", e, id, "text", at);
     start(L, c);
     return finish(L, c, record_comment(c, e, id, text, &comment), NULL);
+}
+
+static int enqueued(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    (void)ctx;
+    job_push_answer(L);
+    return 0;
+}
+
+static int ask_enqueue(lua_State *L, struct str job, struct str args, struct str key, int64_t due)
+{
+    struct buf b;
+    buf_init(&b, (size_t)2 << 20);
+    json_object(&b);
+    json_key(&b, STR("job"));
+    json_str(&b, job);
+    json_key(&b, STR("args"));
+    json_str(&b, args);
+    json_key(&b, STR("key"));
+    json_str(&b, key);
+    json_key(&b, STR("due"));
+    json_int(&b, due);
+    json_end_object(&b);
+    return job_ask(L, "crm.enqueue", &b, enqueued);
 }
 
 /* crm.enqueue(job, args, {at=, key=}): an outbox row in the same transaction. */
@@ -343,6 +419,7 @@ static int crm_enqueue(lua_State *L)
     struct str args = b.failed ? (struct str){NULL, 0} : arena_str(c->arena, buf_view(&b));
     buf_free(&b);
     if (!args.p) return luaL_error(L, "the arguments of a job are at most 1 MiB");
+    if (job_running(L)) return ask_enqueue(L, job, args, key, due);
     if (!outbox_add(c->db, job, args, key, due, c->who->id, &id, c->error)) return refuse(L, c);
     return 0;
 }
@@ -371,6 +448,14 @@ static int crm_reject(lua_State *L)
     return lua_error(L);
 }
 
+static int system_done(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)L;
+    (void)status;
+    (void)ctx;
+    return 1;
+}
+
 /* crm.system(reason, f): system rights inside f; logged. */
 static int crm_system(lua_State *L)
 {
@@ -381,6 +466,11 @@ static int crm_system(lua_State *L)
     luaL_where(L, 1);
     LOG(LOG_INFO, "system rights", log_s("reason", reason), log_s("at", lua_tostring(L, -1)));
     lua_pop(L, 1);
+    if (job_running(L)) { /* has them already, and may have to wait inside */
+        lua_settop(L, 2);
+        lua_callk(L, 0, 1, 0, system_done);
+        return 1;
+    }
     c->trusted = true;
     lua_pushvalue(L, 2);
     int status = lua_pcall(L, 0, 1, 0);
@@ -476,13 +566,11 @@ static int read_only(lua_State *L)
 
 void bind_crm_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"get", crm_get},         {"find", crm_find},
-                                         {"create", crm_create},   {"update", crm_update},
-                                         {"move", crm_move},       {"remove", crm_remove},
-                                         {"comment", crm_comment}, {"enqueue", crm_enqueue},
-                                         {"reject", crm_reject},   {"system", crm_system},
-                                         {"now", crm_now},         {"today", crm_today},
-                                         {"log", crm_log},         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"get", crm_get},       {"find", crm_find},     {"create", crm_create},   {"update", crm_update},
+        {"move", crm_move},     {"remove", crm_remove}, {"comment", crm_comment}, {"enqueue", crm_enqueue},
+        {"reject", crm_reject}, {"system", crm_system}, {"now", crm_now},         {"today", crm_today},
+        {"log", crm_log},       {"step", crm_step},     {"retry", crm_retry},     {NULL, NULL}};
     static const luaL_Reg json[] = {{"encode", json_encode}, {"decode", json_decode}, {NULL, NULL}};
     luaL_newmetatable(L, "perigee.reject");
     lua_pushboolean(L, 1);

@@ -13,7 +13,7 @@ void script_config_defaults(struct script_config *c)
         [SCRIPT_HOOK] = {.time_ms = 100, .memory = (size_t)64 << 20, .rows = 2000, .queries = 200},
         [SCRIPT_ACTION] = {.time_ms = 500, .memory = (size_t)64 << 20, .rows = 5000, .queries = 500},
         [SCRIPT_ROUTE] = {.time_ms = 2000, .memory = (size_t)64 << 20, .rows = 20000, .queries = 1000},
-        [SCRIPT_JOB] = {.time_ms = 30000, .memory = (size_t)64 << 20, .rows = 100000, .queries = 10000},
+        [SCRIPT_JOB] = {.time_ms = 5000, .memory = (size_t)64 << 20, .rows = 100000, .queries = 10000},
         [SCRIPT_COMPUTED] = {.time_ms = 20, .memory = (size_t)64 << 20, .rows = 100, .queries = 20},
     };
     memcpy(c->limits, limits, sizeof limits);

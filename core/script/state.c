@@ -1,5 +1,5 @@
 /* state.c: making a Lua state: memory limit, sandbox, words, then every script once. */
-#include "script/state.h"
+#include "script/bind_job.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -349,6 +349,7 @@ static int open_state(lua_State *L)
     lua_setfield(L, -2, "pattern");
     bind_crm_open(L);
     lua_setfield(L, -2, "crm");
+    bind_job_open(L);
     lua_pushcfunction(L, run_sources);
     lua_insert(L, -2);
     lua_call(L, 1, 0);

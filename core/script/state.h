@@ -28,6 +28,8 @@ struct script_state {
     size_t memory, memory_max;
     struct context *context; /* of the call that runs; NULL outside */
     uint64_t call;           /* number of the call: objects of an earlier one are dead */
+    struct script_job *job;  /* that runs; NULL outside of jobs */
+    uint64_t jobs;           /* made so far */
     int depth;               /* calls nested through record hooks */
     enum script_kind kind;
     uint64_t deadline;             /* clock_mono */
