@@ -18,6 +18,7 @@ local function employee()
     allow { "read", "user", where = "id = @me" },
     allow { "update", "user", where = "id = @me", fields = { "phone", "language", "time_zone", "deputy", "absent_from", "absent_to" } },
     allow { "read", "group" },
+    allow { { "create", "read", "delete" }, "token" },
     allow { { "create", "read", "update" }, hanging, follow = "record" },
     allow { { "read", "update" }, "task", where = "assignee = @me" },
     allow { { "create", "read", "update", "delete" }, "line", follow = "opportunity" },
@@ -96,6 +97,7 @@ local function partner_staff()
 end
 
 role "crm_partner_supervisor" {
+  partner = true,
   label = { en = "Supervisor at a partner", ru = "Руководитель у партнёра" },
   partner_staff(),
   allow { "read", "opportunity", where = "partner = @my.company", fields = shown },
@@ -105,6 +107,7 @@ role "crm_partner_supervisor" {
 }
 
 role "crm_partner" {
+  partner = true,
   label = { en = "Partner employee", ru = "Сотрудник партнёра" },
   partner_staff(),
   allow { "read", "opportunity", where = "partner = @my.company and created_by = @me", fields = shown },

@@ -1,12 +1,17 @@
 /* cache.c: who is behind a secret, remembered by each thread. A hit costs one hash and the read of the epoch;
- * when the epoch or the catalog differs, everything kept is forgotten and read again. */
+ * when the epoch or the catalog differs, everything kept is forgotten and read again. A principal is kept no
+ * longer than it is valid: an absence begins at midnight without anybody writing. */
 #include "access/secret.h"
 #include "access/session.h"
 
+#include <sodium.h>
 #include <stdlib.h>
+
+enum secret_kind { SECRET_TOKEN, SECRET_SESSION };
 
 struct entry {
     unsigned char hash[SECRET_HASH];
+    enum secret_kind kind;       /* the secret of a session is no token, nor the other way round */
     struct principal *principal; /* NULL: empty */
     struct session session;
     int64_t token_id, expires;
@@ -41,16 +46,21 @@ void principal_cache_free(struct principal_cache *k)
     free(k);
 }
 
+static bool holds(const struct entry *at, enum secret_kind kind, const unsigned char hash[SECRET_HASH])
+{
+    return at->principal && at->kind == kind && sodium_memcmp(at->hash, hash, SECRET_HASH) == 0;
+}
+
 /* The place of a secret: one of its two neighbours in the table. */
-static struct entry *place(struct principal_cache *k, const unsigned char hash[SECRET_HASH], bool *hit)
+static struct entry *place(struct principal_cache *k, enum secret_kind kind,
+                           const unsigned char hash[SECRET_HASH], int64_t now, bool *hit)
 {
     uint64_t at;
     memcpy(&at, hash, sizeof at);
     struct entry *a = &k->entries[at % k->size], *b = &k->entries[(at + 1) % k->size];
-    *hit = true;
-    if (a->principal && memcmp(a->hash, hash, SECRET_HASH) == 0) return a;
-    if (b->principal && memcmp(b->hash, hash, SECRET_HASH) == 0) return b;
-    *hit = false;
+    struct entry *found = holds(a, kind, hash) ? a : holds(b, kind, hash) ? b : NULL;
+    *hit = found && now < found->principal->valid_until;
+    if (found) return found;
     return a->principal && !b->principal ? b : a;
 }
 
@@ -83,10 +93,11 @@ static struct principal *load(struct db *d, const struct catalog *c, int64_t use
     return nobody(e);
 }
 
-static struct principal *keep(struct entry *at, const unsigned char hash[SECRET_HASH], struct principal *p)
+static struct principal *keep(struct entry *at, enum secret_kind kind, const unsigned char hash[SECRET_HASH],
+                              struct principal *p)
 {
     principal_unref(at->principal);
-    *at = (struct entry){.principal = p};
+    *at = (struct entry){.kind = kind, .principal = p};
     memcpy(at->hash, hash, SECRET_HASH);
     return principal_ref(p);
 }
@@ -98,7 +109,7 @@ struct principal *principal_by_token(struct principal_cache *k, struct db *d, co
     bool hit;
     if (!renew(k, d, c, e)) return NULL;
     secret_hash(token, hash);
-    struct entry *at = place(k, hash, &hit);
+    struct entry *at = place(k, SECRET_TOKEN, hash, now, &hit);
     if (hit) {
         *token_id = at->token_id;
         return at->expires == 0 || at->expires > now ? principal_ref(at->principal) : nobody(e);
@@ -109,7 +120,7 @@ struct principal *principal_by_token(struct principal_cache *k, struct db *d, co
     struct principal *p = load(d, c, t.user, e);
     if (!p) return NULL;
     p->scope = arena_str(&p->arena, str_of(t.scope));
-    struct principal *mine = keep(at, hash, p);
+    struct principal *mine = keep(at, SECRET_TOKEN, hash, p);
     at->token_id = *token_id = t.id;
     at->expires = t.expires;
     return mine;
@@ -123,7 +134,7 @@ struct principal *principal_by_session(struct principal_cache *k, struct db *d, 
     bool hit;
     if (!renew(k, d, c, e)) return NULL;
     secret_hash(secret, hash);
-    struct entry *at = place(k, hash, &hit);
+    struct entry *at = place(k, SECRET_SESSION, hash, now, &hit);
     /* A kept session is believed for a minute of idleness; past it the stored time is read again. */
     bool fresh = hit && at->session.expires > now && at->session.seen + 60000 > now;
     if (fresh) {
@@ -134,7 +145,7 @@ struct principal *principal_by_session(struct principal_cache *k, struct db *d, 
     if (session->user == 0) return nobody(e);
     struct principal *p = load(d, c, session->user, e);
     if (!p) return NULL;
-    struct principal *mine = keep(at, hash, p);
+    struct principal *mine = keep(at, SECRET_SESSION, hash, p);
     at->session = *session;
     return mine;
 }

@@ -15,7 +15,8 @@ struct principal {
     struct arena arena;
     const struct catalog *catalog; /* held */
     int64_t epoch;
-    int64_t id; /* user; 0: the system itself (CLI, timers, crm.system) */
+    int64_t valid_until; /* ms: an absence begins or ends then; INT64_MAX */
+    int64_t id;          /* user; 0: the system itself (CLI, timers, crm.system) */
     struct str login, name;
     bool active;
     struct filter_env env; /* everything but `now` */
@@ -25,11 +26,20 @@ struct principal {
     struct str role_key;      /* sorted role codes joined by ",": equal keys mean equal rights (plans are
                                  kept by it) */
     struct str roles_json, groups_json, directions_json; /* codes / ids, for /me */
-    struct str scope;                                    /* of the token: "" all, "read" only reads */
+    struct str scope; /* of the token: "read" reads only; anything else: all */
 };
 
-/* Reads user `id` with roles, groups, directions (own, and of groups), partner, reports at any
- * depth. NULL with ERROR_NOT_FOUND or worse. */
+/* Reads user `id` with roles (own and of groups; those that are not active grant nothing), groups,
+ * directions (own, and of groups), partner, reports at any depth.
+ *
+ * Partner staff hold those roles alone that a script declares for partners, whatever was granted.
+ *
+ * A deputy has the relations of whoever is absent and names them: the absent person is in
+ * env.my_absent, their directions and reports are among the deputy's. Roles stay one's own, and a
+ * deputy's deputy gets nothing. Absent is a day from absent_from to absent_to, both included and in
+ * the absent person's time zone; a missing end is open, and with neither nobody is absent.
+ *
+ * NULL with ERROR_NOT_FOUND or worse. */
 struct principal *principal_load(struct db *d, const struct catalog *c, int64_t id, struct error *e);
 
 /* The system: everything allowed, nobody's name. Never NULL but for memory. */

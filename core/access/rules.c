@@ -59,41 +59,58 @@ bool access_may(const struct principal *p, const struct entity *e, enum action_k
 static bool rows(const struct principal *p, const struct entity *e, enum action_kind action,
                  const char *alias, struct sql *q, const struct field *field, int depth);
 
-/* The records that a reference may lead to, under their own rules: reading follows reading, all else follows
- * changing. */
+/* Reading follows reading, all else follows changing. */
+static enum action_kind followed(const struct rule *r)
+{
+    return r->action == ACTION_READ ? ACTION_READ : ACTION_UPDATE;
+}
+
+/* The record that a reference leads to, under its own rules. */
 static bool follow_one(const struct principal *p, const struct rule *r, const struct entity *to,
                        const char *alias, struct sql *q, int depth)
 {
-    enum action_kind action = r->action == ACTION_READ ? ACTION_READ : ACTION_UPDATE;
     char inner[24];
     snprintf(inner, sizeof inner, "f%d", q->next_alias++);
-    sql_printf(q, "EXISTS (SELECT 1 FROM %s AS %s WHERE %s.%s = %s.%s", to->table, inner, inner,
+    sql_printf(q, "EXISTS (SELECT 1 FROM %s AS %s WHERE %s.%s = %s.%s AND ", to->table, inner, inner,
                to->setting ? to->code->column : "id", alias, r->follow->column);
-    if (r->follow->any) sql_printf(q, " AND %s.\"%s_entity\" = '%s'", alias, r->follow->name, to->name);
-    sql_add(q, " AND ");
-    if (!rows(p, to, action, inner, q, NULL, depth + 1)) return false;
+    if (!rows(p, to, followed(r), inner, q, NULL, depth + 1)) return false;
     sql_add(q, ")");
+    return fine(q);
+}
+
+static bool hangs_on_any(const struct entity *e)
+{
+    for (size_t i = 0; i < e->field_count; i++)
+        if (e->fields[i]->any) return true;
+    return false;
+}
+
+/* A comment on a task on a deal is followed twice; what hangs on hanging things no further, or the statement
+ * would grow with a power of the number of entities. */
+static bool follow_any(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
+                       int depth)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < p->catalog->entity_count; i++) {
+        const struct entity *to = p->catalog->entities[i];
+        if (to == r->entity || to->setting || to->server || (depth > 0 && hangs_on_any(to)) ||
+            !access_may(p, to, followed(r)))
+            continue;
+        if (count++ == 0) sql_printf(q, "(CASE %s.\"%s_entity\"", alias, r->follow->name);
+        sql_printf(q, " WHEN '%s' THEN ", to->name);
+        if (!follow_one(p, r, to, alias, q, depth)) return false;
+    }
+    sql_add(q, count ? " ELSE 0 END)" : "0");
     return fine(q);
 }
 
 static bool follow_sql(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
                        int depth)
 {
-    enum action_kind action = r->action == ACTION_READ ? ACTION_READ : ACTION_UPDATE;
-    if (depth >= FOLLOW_DEPTH) {
-        sql_add(q, "0");
-        return fine(q);
-    }
-    if (!r->follow->any) return follow_one(p, r, r->follow->to, alias, q, depth);
-    sql_add(q, "(0");
-    for (size_t i = 0; i < p->catalog->entity_count; i++) {
-        const struct entity *to = p->catalog->entities[i];
-        /* What follows another record itself would lead round in circles. */
-        if (to == r->entity || to->setting || to->server || !access_may(p, to, action)) continue;
-        sql_add(q, " OR ");
-        if (!follow_one(p, r, to, alias, q, depth)) return false;
-    }
-    sql_add(q, ")");
+    if (depth < FOLLOW_DEPTH)
+        return r->follow->any ? follow_any(p, r, alias, q, depth)
+                              : follow_one(p, r, r->follow->to, alias, q, depth);
+    sql_add(q, "0");
     return fine(q);
 }
 
@@ -300,32 +317,51 @@ static bool rule_matches(struct db *d, const struct principal *p, const struct r
     return ok ? step != STEP_ERROR : error_no_memory(error);
 }
 
+static struct access_reason *add_reason(struct arena *arena, struct access_reason ***last, struct place place,
+                                        const struct role *role, const char *words, bool matched)
+{
+    struct access_reason *reason = arena_alloc(arena, sizeof *reason);
+    if (!reason) return NULL;
+    *reason = (struct access_reason){.role = role, .place = place, .words = words, .matched = matched};
+    **last = reason;
+    *last = &reason->next;
+    return reason;
+}
+
+static const char *words_of(const struct rule *r, struct arena *arena)
+{
+    const char *words = r->where_text ? r->where_text : "every record";
+    if (!r->follow) return words;
+    return r->where_text ? arena_printf(arena, "follows \"%s\", and %s", r->follow->name, words)
+                         : arena_printf(arena, "follows \"%s\"", r->follow->name);
+}
+
 struct access_reason *access_why(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
                                  enum action_kind action, const struct filter_env *env, struct arena *arena,
                                  struct error *error)
 {
     struct access_reason *first = NULL, **last = &first;
-    bool any = false;
-    for (size_t i = 0; i < p->role_count; i++) {
-        for (size_t k = 0; k < p->roles[i]->rule_count; k++) {
-            const struct rule *r = &p->roles[i]->rules[k];
+    bool ok = true;
+    for (size_t i = 0; ok && i < p->role_count; i++) {
+        const struct role *role = p->roles[i];
+        bool all = action == ACTION_READ ? role->all_read : role->all_write && !e->server;
+        if (all) ok = add_reason(arena, &last, role->place, role, "covers every record of every kind", true);
+        for (size_t k = 0; ok && k < role->rule_count; k++) {
+            const struct rule *r = &role->rules[k];
+            bool yes = false;
             if (!concerns(r, e, action)) continue;
-            struct access_reason *reason = arena_alloc(arena, sizeof *reason);
-            if (!reason) return error_no_memory(error), NULL;
-            if (!rule_matches(d, p, r, id, env, arena, &reason->matched, error)) return NULL;
-            reason->rule = r;
-            reason->words = r->where_text ? r->where_text : r->follow ? "follows its record" : "every record";
-            *last = reason;
-            last = &reason->next;
-            any = true;
+            if (!rule_matches(d, p, r, id, env, arena, &yes, error)) return NULL;
+            const char *words = words_of(r, arena);
+            struct access_reason *reason =
+                words ? add_reason(arena, &last, r->place, role, words, yes) : NULL;
+            if (reason) reason->rule = r;
+            ok = reason != NULL;
         }
     }
-    if (any && !everything(p, e, action)) return first;
-    struct access_reason *reason = arena_alloc(arena, sizeof *reason);
-    if (!reason) return error_no_memory(error), NULL;
-    reason->matched = everything(p, e, action);
-    reason->words =
-        reason->matched ? "an administrator's role covers everything" : "no rule of these roles speaks of it";
-    reason->next = first;
-    return reason;
+    if (ok && !first) {
+        const char *words = e->server && action != ACTION_READ ? "only the server itself writes these records"
+                                                               : "no rule of these roles speaks of it";
+        ok = add_reason(arena, &last, (struct place){0}, NULL, words, false);
+    }
+    return ok ? first : (error_no_memory(error), NULL);
 }

@@ -38,12 +38,14 @@ bool access_check(struct db *d, const struct principal *p, const struct entity *
                   enum action_kind action, const bool *fields, const struct filter_env *env,
                   struct arena *arena, bool *allowed, const struct field **denied, struct error *error);
 
-/* Why (not): each rule of the caller's roles for that action, with file, line, whether it matched.
- */
+/* Why (not): each rule of the caller's roles for that action, with file and line, and whether it
+ * matched the record; a role that covers everything is one entry. Never empty. */
 struct access_reason {
     struct access_reason *next;
-    const struct rule *rule; /* NULL for all_read / all_write: `words` says so */
-    const char *words;
+    const struct role *role; /* NULL: no role has a say */
+    const struct rule *rule; /* NULL: the whole role, or none */
+    struct place place;      /* file NULL: nowhere */
+    const char *words;       /* the condition */
     bool matched;
 };
 struct access_reason *access_why(struct db *d, const struct principal *p, const struct entity *e, int64_t id,

@@ -30,6 +30,30 @@ bool password_store(struct db *d, int64_t user, const char *hash, int64_t now, s
     return done(s, e) && store_epoch_bump(d, e);
 }
 
+bool password_exists(struct db *d, int64_t user, bool *yes, struct error *e)
+{
+    struct stmt *s = db_prepare(d, STR("SELECT 1 FROM perigee_password WHERE user = ?"), e);
+    if (!s) return false;
+    stmt_bind_int(s, 1, user);
+    enum step step = stmt_step(s, e);
+    db_release(s);
+    *yes = step == STEP_ROW;
+    return step != STEP_ERROR;
+}
+
+bool credentials_end(struct db *d, int64_t user, struct error *e)
+{
+    static const char *const both[] = {"DELETE FROM perigee_session WHERE user = ?",
+                                       "DELETE FROM perigee_token WHERE user = ?"};
+    for (size_t i = 0; i < sizeof both / sizeof *both; i++) {
+        struct stmt *s = db_prepare(d, str_of(both[i]), e);
+        if (!s) return false;
+        stmt_bind_int(s, 1, user);
+        if (!done(s, e)) return false;
+    }
+    return store_epoch_bump(d, e);
+}
+
 bool password_lookup(struct db *d, struct str login, struct arena *arena, int64_t *user, const char **hash,
                      struct error *e)
 {

@@ -1,8 +1,8 @@
 /* session.h: signing in: passwords, sessions of browsers, API tokens, and slowing down who guesses.
  *
  * Secrets are 256 random bits, shown once; the database keeps BLAKE2b-256 of them. Passwords:
- * argon2id at libsodium's "moderate", made and checked by password_* which take a third of a second
- * of CPU: never on a loop thread, never on the writer. */
+ * argon2id with 64 MiB and three passes (RFC 9106 §4, second choice), made and checked by password_* which
+ * take a tenth of a second of CPU: never on a loop thread, never on the writer. */
 #ifndef ACCESS_SESSION_H
 #define ACCESS_SESSION_H
 
@@ -18,22 +18,26 @@ bool password_matches(const char *hash, struct str password);
 /* Length, not the login, not among the most common ones. */
 bool password_acceptable(struct str login, struct str password, struct error *e);
 
-/* Writer: stores the hash for a user, ends their sessions. */
+/* Writer: stores the hash for a user, ends their sessions; API tokens stay. */
 bool password_store(struct db *d, int64_t user, const char *hash, int64_t now, struct error *e);
+
+/* Reader: has the user a password at all? */
+bool password_exists(struct db *d, int64_t user, bool *yes, struct error *e);
 
 /* Reader: user id and stored hash (arena) of an active user with that login; *user = 0 when there
  * is none. */
 bool password_lookup(struct db *d, struct str login, struct arena *arena, int64_t *user, const char **hash,
                      struct error *e);
 
-/* Throttling, in memory, shared by all threads: per account and per address, exponential. *wait is
- * seconds until the next try is allowed (0: now). */
+/* Throttling, in memory, shared by all threads: per account and per address, exponential. */
 struct throttle;
 struct throttle *throttle_new(void);
 void throttle_free(struct throttle *t);
-bool throttle_allows(struct throttle *t, struct str login, struct str address, int64_t now, int64_t *wait);
-void throttle_failed(struct throttle *t, struct str login, struct str address, int64_t now);
-void throttle_succeeded(struct throttle *t, struct str login, struct str address);
+/* May a password be tried now? Then the try counts as under way until throttle_leave; otherwise *wait is
+ * the seconds until the next may. */
+bool throttle_enter(struct throttle *t, struct str login, struct str address, int64_t now, int64_t *wait);
+/* The try is over: `good` forgets the failures of the account. */
+void throttle_leave(struct throttle *t, struct str login, struct str address, bool good, int64_t now);
 
 struct session_times {
     int64_t idle_ms, absolute_ms;
@@ -55,8 +59,13 @@ bool session_find(struct db *d, struct str secret, int64_t now, struct session_t
                   struct session *out, struct error *e);
 bool session_csrf_ok(const struct session *s, struct str csrf); /* constant time */
 
-/* Tokens. `text` gets "pgt_" + 43 characters base64url + NUL. expires 0: never. scope "" or "read".
- */
+/* Writer: a user was deactivated: their sessions and tokens are gone, now and when they come back. */
+bool credentials_end(struct db *d, int64_t user, struct error *e);
+
+/* Tokens. `text` gets "pgt_" + 43 characters base64url + NUL. expires 0: never. scope: TOKEN_FULL or
+ * TOKEN_READ. */
+#define TOKEN_FULL "full" /* whatever the user may do */
+#define TOKEN_READ "read" /* safe requests only */
 bool token_create(struct db *d, int64_t user, struct str name, struct str scope, int64_t expires, int64_t now,
                   char text[64], int64_t *id, struct error *e);
 struct token {
@@ -65,6 +74,14 @@ struct token {
 };
 bool token_find(struct db *d, struct str text, int64_t now, struct token *out,
                 struct error *e); /* out->user = 0: no */
+/* Calls `each` for the tokens of a user (0: of everybody), oldest first; stops when it returns false. Texts
+ * hold until it returns. */
+struct token_row {
+    int64_t id, user, created, expires, used;
+    struct str name, scope;
+};
+bool token_list(struct db *d, int64_t user, bool (*each)(void *ctx, const struct token_row *row), void *ctx,
+                struct error *e);
 bool token_touch(struct db *d, int64_t id, int64_t now, struct error *e);
 bool token_delete(struct db *d, int64_t id, int64_t user, bool *found,
                   struct error *e); /* user 0: anybody's */

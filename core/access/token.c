@@ -17,9 +17,10 @@ bool token_create(struct db *d, int64_t user, struct str name, struct str scope,
 {
     unsigned char hash[SECRET_HASH];
     char secret[44];
-    if (scope.n && !str_is(scope, "read"))
-        return error_set(e, ERROR_VALIDATION_FAILED, "the scope of a token is \"\" or \"read\"",
-                         "область токена: пусто или read");
+    if (!scope.n) scope = STR(TOKEN_FULL);
+    if (!str_is(scope, TOKEN_FULL) && !str_is(scope, TOKEN_READ))
+        return error_set(e, ERROR_VALIDATION_FAILED, "the scope of a token is \"full\" or \"read\"",
+                         "область токена: full или read");
     if (!secret_make(secret, e)) return false;
     snprintf(text, 64, "%s%s", TOKEN_PREFIX, secret);
     secret_hash(str_of(text), hash);
@@ -33,7 +34,7 @@ bool token_create(struct db *d, int64_t user, struct str name, struct str scope,
     stmt_bind_blob(s, 2, hash, sizeof hash);
     stmt_bind_int(s, 3, user);
     stmt_bind_text(s, 4, name.p ? name : STR(""));
-    stmt_bind_text(s, 5, scope.p ? scope : STR(""));
+    stmt_bind_text(s, 5, scope);
     stmt_bind_int(s, 6, now);
     stmt_bind_int(s, 7, expires);
     return done(s, e);
@@ -53,6 +54,30 @@ bool token_find(struct db *d, struct str text, int64_t now, struct token *out, s
     if (step == STEP_ROW && (stmt_int(s, 2) == 0 || stmt_int(s, 2) > now)) {
         *out = (struct token){.id = stmt_int(s, 0), .user = stmt_int(s, 1), .expires = stmt_int(s, 2)};
         snprintf(out->scope, sizeof out->scope, "%.*s", STR_ARG(stmt_text(s, 3)));
+    }
+    db_release(s);
+    return step != STEP_ERROR;
+}
+
+bool token_list(struct db *d, int64_t user, bool (*each)(void *ctx, const struct token_row *row), void *ctx,
+                struct error *e)
+{
+    struct stmt *s = db_prepare(d,
+                                STR("SELECT id, user, created_at, expires_at, used_at, name, scope FROM "
+                                    "perigee_token WHERE user = ?1 OR ?1 = 0 ORDER BY id"),
+                                e);
+    if (!s) return false;
+    stmt_bind_int(s, 1, user);
+    enum step step;
+    while ((step = stmt_step(s, e)) == STEP_ROW) {
+        struct token_row row = {.id = stmt_int(s, 0),
+                                .user = stmt_int(s, 1),
+                                .created = stmt_int(s, 2),
+                                .expires = stmt_int(s, 3),
+                                .used = stmt_int(s, 4),
+                                .name = stmt_text(s, 5),
+                                .scope = stmt_text(s, 6)};
+        if (!each(ctx, &row)) break;
     }
     db_release(s);
     return step != STEP_ERROR;

@@ -56,10 +56,43 @@ static void open_action(struct buf *b, const char *name, const char *label, bool
     json_array(b);
 }
 
-static void close_action(struct buf *b)
+/* Which rules said yes or no, for those who may know the scripts. */
+static bool write_rules(struct call *c, enum action_kind right)
 {
-    json_end_array(b);
-    json_end_object(b);
+    if (!c->app->options->dev && !call_is_admin(c)) return true;
+    struct access_reason *first =
+        access_why(c->worker->db, c->who, c->entity, c->id, right, &c->context.env, c->arena, &c->error);
+    if (!first) return false;
+    json_key(c->out, STR("rules"));
+    json_array(c->out);
+    for (const struct access_reason *r = first; r; r = r->next) {
+        json_object(c->out);
+        json_key(c->out, STR("right"));
+        json_cstr(c->out, action_kind_name(right));
+        json_key(c->out, STR("matched"));
+        json_bool(c->out, r->matched);
+        json_key(c->out, STR("words"));
+        json_cstr(c->out, r->words);
+        if (r->place.file) {
+            json_key(c->out, STR("role"));
+            json_cstr(c->out, r->role->code);
+            json_key(c->out, STR("file"));
+            json_cstr(c->out, r->place.file);
+            json_key(c->out, STR("line"));
+            json_int(c->out, r->place.line);
+        }
+        json_end_object(c->out);
+    }
+    json_end_array(c->out);
+    return true;
+}
+
+static bool close_action(struct call *c, enum action_kind right)
+{
+    json_end_array(c->out);
+    bool ok = write_rules(c, right);
+    json_end_object(c->out);
+    return ok;
 }
 
 static bool may(struct call *c, enum action_kind right, bool *yes)
@@ -97,8 +130,7 @@ static bool write_declared(struct call *c, const struct action_decl *a, struct r
     open_action(c->out, a->name, a->label.text[c->lang], allowed && when, reason);
     for (size_t i = 0; i < a->field_count; i++)
         write_field(c->out, &a->fields[i], c->lang);
-    close_action(c->out);
-    return true;
+    return close_action(c, a->right);
 }
 
 static bool list(struct call *c)
@@ -114,7 +146,7 @@ static bool list(struct call *c)
         open_action(c->out, "move", say(c, "Move to a stage", "Перевести на этап"), writable,
                     say(c, "your rights do not allow it", "у вас нет прав на это"));
         write_field(c->out, c->entity->stage, c->lang);
-        close_action(c->out);
+        if (!close_action(c, ACTION_UPDATE)) return false;
     }
     const struct catalog *catalog = c->context.catalog;
     for (size_t i = 0; i < catalog->action_count; i++)

@@ -58,7 +58,7 @@ bool auth_check(struct call *c)
                          "sign in, or send an API token as Authorization: Bearer",
                          "войдите или передайте токен в Authorization: Bearer");
     }
-    if (unsafe(c) && str_is(c->who->scope, "read"))
+    if (unsafe(c) && str_is(c->who->scope, TOKEN_READ))
         return error_set(&c->error, ERROR_FORBIDDEN, "this token may only read",
                          "этот токен разрешает только чтение");
     return true;

@@ -1,24 +1,31 @@
 /* me.c: GET /me: who the caller is and what they may do. */
 #include "api/app.h"
 
+static void write_entity_rights(struct call *c, const struct entity *e, struct buf *b)
+{
+    bool some = false;
+    for (int a = 0; a < ACTION_KIND_COUNT; a++) {
+        if (!access_may(c->who, e, (enum action_kind)a)) continue;
+        if (!some) {
+            json_key(b, str_of(e->name));
+            json_array(b);
+        }
+        some = true;
+        json_cstr(b, action_kind_name((enum action_kind)a));
+    }
+    if (some) json_end_array(b);
+}
+
+/* Entities, and what the server keeps by itself unless a script declared an entity of that name. */
 static void write_rights(struct call *c, struct buf *b)
 {
     const struct catalog *catalog = c->worker->set->catalog;
+    const struct entity *r;
     json_object(b);
-    for (size_t i = 0; i < catalog->entity_count; i++) {
-        const struct entity *e = catalog->entities[i];
-        bool some = false;
-        for (int a = 0; a < ACTION_KIND_COUNT; a++) {
-            if (!access_may(c->who, e, (enum action_kind)a)) continue;
-            if (!some) {
-                json_key(b, str_of(e->name));
-                json_array(b);
-            }
-            some = true;
-            json_cstr(b, action_kind_name((enum action_kind)a));
-        }
-        if (some) json_end_array(b);
-    }
+    for (size_t i = 0; i < catalog->entity_count; i++)
+        write_entity_rights(c, catalog->entities[i], b);
+    for (size_t i = 0; (r = catalog_resource_nth(i)); i++)
+        if (catalog_resource(catalog, str_of(r->name)) == r) write_entity_rights(c, r, b);
     json_end_object(b);
 }
 

@@ -1,6 +1,6 @@
-/* password.c: changing a password: one's own with the old one, anybody's by an administrator. It is hashed in
- * the slow lane (a third of a second of CPU) and stored by the writer, which ends the user's sessions with
- * it. */
+/* password.c: changing a password: one's own with the old one, anybody's by an administrator, and the first
+ * one of a user by whoever created that user (a partner's supervisor lets colleagues in). It is hashed in the
+ * slow lane (a tenth of a second of CPU) and stored by the writer, which ends the user's sessions with it. */
 #include "api/app.h"
 #include "store/trail.h"
 
@@ -27,30 +27,58 @@ static bool store(struct call *c)
            trail_append(d, &entry, &c->error) && call_empty(c, 204);
 }
 
-static bool may_change(struct call *c, struct str login)
+/* Guessing at the present password is slowed like guessing at the sign-in. */
+static bool check_current(struct call *c, struct str login)
 {
+    struct throttle *throttle = c->app->throttle;
     const char *hash = NULL;
-    int64_t user;
+    int64_t user, wait = 0;
     struct str current, address = str_of(c->x->remote);
-    if (c->id != c->who->id) {
-        if (call_is_admin(c)) return true;
-        return error_set(&c->error, ERROR_FORBIDDEN, "only an administrator sets another's password",
-                         "чужой пароль меняет только администратор");
+    if (!call_text(c, "current", true, 1024, &current)) return false;
+    if (!throttle_enter(throttle, login, address, clock_now(), &wait)) {
+        c->error.retry_after = wait;
+        return error_set(&c->error, ERROR_TOO_MANY_REQUESTS, "too many failed attempts; try again in %lld s",
+                         "слишком много неудачных попыток; повторите через %lld с", (long long)wait);
     }
-    int64_t wait = 0;
-    if (!throttle_allows(c->app->throttle, login, address, clock_now(), &wait)) {
-        c->error.retry_after = wait > 0 ? wait : 1;
-        return error_set(&c->error, ERROR_TOO_MANY_REQUESTS, "too many failed attempts",
-                         "слишком много неудачных попыток");
-    }
-    if (!call_text(c, "current", true, 1024, &current) ||
-        !password_lookup(c->worker->db, login, c->arena, &user, &hash, &c->error))
-        return false;
-    if (password_matches(hash, current) && user == c->who->id) return true;
-    throttle_failed(c->app->throttle, login, address, clock_now());
+    bool known = password_lookup(c->worker->db, login, c->arena, &user, &hash, &c->error);
+    bool good = known && password_matches(hash, current) && user == c->who->id;
+    throttle_leave(throttle, login, address, good || !known, clock_now());
+    if (good || !known) return known;
     error_add(&c->error, "/current", "wrong", "this is not the present password", "это не нынешний пароль");
     return error_set(&c->error, ERROR_FORBIDDEN, "the present password is wrong",
                      "нынешний пароль указан неверно");
+}
+
+static bool may_change(struct call *c, const struct record *user, struct str login)
+{
+    if (c->id == c->who->id) return check_current(c, login);
+    if (call_is_admin(c)) return true;
+    struct value author = record_get(user, c->entity->fields[SYSTEM_CREATED_BY]);
+    bool has = true;
+    if (author.type == VALUE_ID && author.i == c->who->id &&
+        !password_exists(c->worker->db, c->id, &has, &c->error))
+        return false;
+    if (!has) return true;
+    return error_set(&c->error, ERROR_FORBIDDEN, "only an administrator sets another's password",
+                     "чужой пароль меняет только администратор");
+}
+
+/* The user, if the caller may know of them. */
+static struct record *readable_user(struct call *c)
+{
+    bool allowed = false;
+    const struct field *denied = NULL;
+    if (!c->context.catalog->user || c->entity != c->context.catalog->user) {
+        error_set(&c->error, ERROR_NOT_FOUND, "only users have passwords",
+                  "пароль есть только у пользователей");
+        return NULL;
+    }
+    if (!access_check(c->worker->db, c->who, c->entity, c->id, ACTION_READ, NULL, &c->context.env, c->arena,
+                      &allowed, &denied, &c->error))
+        return NULL;
+    if (allowed) return record_load(&c->context, c->entity, c->id);
+    error_set(&c->error, ERROR_NOT_FOUND, "there is no such user", "нет такого пользователя");
+    return NULL;
 }
 
 static bool change_password(struct call *c)
@@ -60,16 +88,13 @@ static bool change_password(struct call *c)
     if (!change) return error_no_memory(&c->error);
     if (!call_members(c, "password current") || !call_text(c, "password", true, 1024, &password))
         return false;
-    if (!c->context.catalog->user || c->entity != c->context.catalog->user)
-        return error_set(&c->error, ERROR_NOT_FOUND, "only users have passwords",
-                         "пароль есть только у пользователей");
-    struct record *user = record_load(&c->context, c->entity, c->id);
+    struct record *user = readable_user(c);
     if (!user) return false;
     const struct field *f = entity_field(c->entity, STR("login"));
     struct str login = f ? record_get(user, f).s : c->who->login;
     change->user = c->id;
     c->data = change;
-    if (!may_change(c, login) || !password_acceptable(login, password, &c->error) ||
+    if (!may_change(c, user, login) || !password_acceptable(login, password, &c->error) ||
         !password_hash(password, change->hash, &c->error))
         return false;
     return call_continue(c, LANE_WRITE, store);

@@ -1,8 +1,10 @@
 /* sessions.c: signing in and out from a browser.
  *
- *   POST /sessions ─► slow lane: throttle, argon2id (a third of a second) ─► writer: the session ─► cookie
+ *   POST /sessions ─► slow lane: throttle, argon2id (a tenth of a second) ─► writer: the session ─► cookie
  *
- * A login that nobody has takes the same time and gets the same words as a wrong password. */
+ * A login that nobody has, one that is not active and one without a password take the same time and get the
+ * same words as a wrong password. Signing in always makes a new session and ends the one whose cookie came
+ * with the request, so a session that somebody planted never becomes somebody's. */
 #include "api/app.h"
 #include "store/trail.h"
 
@@ -27,6 +29,7 @@ static bool create(struct call *c)
     char secret[65], csrf[65];
     const struct session_times times = c->app->options->sessions;
     int64_t now = clock_now();
+    if (c->session.p && !session_delete(c->worker->db, c->session, &c->error)) return false;
     if (!session_create(c->worker->db, s->user, now, times, secret, csrf, &c->error)) return false;
     struct trail_entry entry = {.at = now,
                                 .who = s->user,
@@ -59,16 +62,17 @@ static bool check_password(struct call *c)
     struct throttle *throttle = c->app->throttle;
     struct str address = str_of(c->x->remote);
     const char *hash = NULL;
-    int64_t wait = 0, now = clock_now();
-    if (!throttle_allows(throttle, s->login, address, now, &wait)) return wait_first(c, wait > 0 ? wait : 1);
-    if (!password_lookup(c->worker->db, s->login, c->arena, &s->user, &hash, &c->error)) return false;
-    bool good = password_matches(s->user ? hash : NULL, s->password) && s->user;
+    int64_t wait = 0;
+    if (!throttle_enter(throttle, s->login, address, clock_now(), &wait)) return wait_first(c, wait);
+    bool known = password_lookup(c->worker->db, s->login, c->arena, &s->user, &hash, &c->error);
+    bool good = known && password_matches(s->user ? hash : NULL, s->password) && s->user;
+    throttle_leave(throttle, s->login, address, good || !known, clock_now());
+    if (!known) return false;
     if (!good) {
-        throttle_failed(throttle, s->login, address, clock_now());
+        LOG(LOG_WARN, "a sign-in failed", log_str("address", address));
         return error_set(&c->error, ERROR_UNAUTHENTICATED, "the login or the password is wrong",
                          "неверный логин или пароль");
     }
-    throttle_succeeded(throttle, s->login, address);
     return call_continue(c, LANE_WRITE, create);
 }
 

@@ -189,9 +189,9 @@ static int access_why_command(struct desk *d, const struct options *o)
     const struct access_reason *first = access_why(d->db, p, e, id, action, &env, &d->arena, &d->error);
     for (const struct access_reason *r = first; r; r = r->next) {
         yes = yes || r->matched;
-        if (r->rule)
-            printf("%s  %s:%d  %s: %s\n", r->matched ? "yes" : "no ", r->rule->place.file,
-                   r->rule->place.line, r->rule->role->code, r->words);
+        if (r->place.file)
+            printf("%s  %s:%d  %s: %s%s\n", r->matched ? "yes" : "no ", r->place.file, r->place.line,
+                   r->role->code, r->words, r->rule && r->rule->fields ? " (some fields)" : "");
         else
             printf("%s  %s\n", r->matched ? "yes" : "no ", r->words);
     }
@@ -200,6 +200,31 @@ static int access_why_command(struct desk *d, const struct options *o)
                e->name);
     principal_unref(p);
     return first ? (yes ? 0 : 1) : desk_fail(d);
+}
+
+/* Each rule with the place that declares it. */
+static void list_rules(const struct role *role)
+{
+    printf("\n%s  %s:%d%s\n", role->code, role->place.file, role->place.line,
+           role->all_write  ? "  everything"
+           : role->all_read ? "  reads everything"
+                            : "");
+    for (size_t i = 0; i < role->rule_count; i++) {
+        const struct rule *r = &role->rules[i];
+        printf("  %-6s %-20s %s:%d  %s%s%s%s", action_kind_name(r->action), r->entity->name, r->place.file,
+               r->place.line, r->follow ? "follows " : "", r->follow ? r->follow->name : "",
+               r->follow && r->where_text ? ", and " : "",
+               r->where_text ? r->where_text
+               : r->follow   ? ""
+                             : "every record");
+        const char *before = "; only ";
+        for (size_t k = SYSTEM_FIELD_COUNT; r->fields && k < r->entity->field_count; k++) {
+            if (!r->fields[k]) continue;
+            printf("%s%s", before, r->entity->fields[k]->name);
+            before = ", ";
+        }
+        puts("");
+    }
 }
 
 static int access_matrix(const struct catalog *c)
@@ -226,6 +251,8 @@ static int access_matrix(const struct catalog *c)
         puts("");
     }
     puts("capital: every record and field; small: under a condition");
+    for (size_t r = 0; r < c->role_count; r++)
+        list_rules(&c->roles[r]);
     return 0;
 }
 

@@ -185,14 +185,14 @@ static int token_make(struct desk *d, const struct options *o)
     int64_t id, user = desk_user(d, option(o, "user", ""));
     bool ok = user && db_begin(d->db, true, &d->error) &&
               token_create(d->db, user, str_of(option(o, "name", "command line")),
-                           str_of(option(o, "scope", "")), 0, clock_now(), text, &id, &d->error) &&
+                           str_of(option(o, "scope", TOKEN_FULL)), 0, clock_now(), text, &id, &d->error) &&
               db_commit(d->db, &d->error);
     if (ok) return puts(text), 0;
     db_rollback(d->db);
     return desk_fail(d);
 }
 
-static int token_list(struct desk *d)
+static int list_tokens(struct desk *d)
 {
     struct stmt *s = db_prepare(d->db,
                                 STR("SELECT id_text(t.id), u.login, t.name, t.scope FROM perigee_token AS t "
@@ -241,7 +241,7 @@ static int token(int argc, char **argv)
     }
     int code = desk_open(&d, &o, false);
     if (code == 0)
-        code = create ? token_make(&d, &o) : list ? token_list(&d) : token_revoke(&d, option(&o, "id", ""));
+        code = create ? token_make(&d, &o) : list ? list_tokens(&d) : token_revoke(&d, option(&o, "id", ""));
     desk_close(&d);
     return code;
 }
@@ -254,5 +254,5 @@ const struct command command_user = {"user",
                                      "make, list and change users", user};
 const struct command command_token = {
     "token",
-    "create --data DIR --user L [--name N] [--scope read] | list --data DIR | revoke --data DIR --id ID",
+    "create --data DIR --user L [--name N] [--scope full|read] | list --data DIR | revoke --data DIR --id ID",
     "API tokens; create prints the token alone, once", token};

@@ -54,8 +54,10 @@ bool chain_task_done(struct context *c, struct record *task);
 /* ---- write.c ---- */
 
 bool run_hooks(struct context *c, enum hook_point point, struct record *now, const struct record *before);
-/* Writes what differs between `before` and `now` by the whole path, rights on fields not asked again. */
-bool record_save(struct context *c, struct record *now, const struct record *before, struct record **out);
+/* Writes what differs between `before` and `now` by the whole path. The new row must permit `right`, and the
+ * fields that the caller named (`touched`; NULL: none) must be granted on it as they were on the old one. */
+bool record_save(struct context *c, struct record *now, const struct record *before, enum action_kind right,
+                 const bool *touched, struct record **out);
 
 /* ---- changes.c: what the log says ---- */
 

@@ -2,6 +2,7 @@
  * holds a savepoint and rolls it back when one of these returns false. */
 #include "record/internal.h"
 
+#include "access/session.h"
 #include "base/id.h"
 #include "record/query.h"
 #include "store/search.h"
@@ -106,15 +107,21 @@ static bool tell_caches(struct context *c, const struct entity *e)
     return !concerns || store_epoch_bump(c->db, c->error);
 }
 
-static bool allowed_after(struct context *c, const struct record *r, enum action_kind action)
+/* The new row: does it permit what was done, with the fields that the caller named? */
+static bool allowed_after(struct context *c, const struct record *r, enum action_kind action,
+                          const bool *touched)
 {
     if (c->trusted) return true;
     bool allowed;
     const struct field *denied = NULL;
-    if (!access_check(c->db, c->who, r->entity, r->id, action, NULL, &c->env, c->arena, &allowed, &denied,
+    if (!access_check(c->db, c->who, r->entity, r->id, action, touched, &c->env, c->arena, &allowed, &denied,
                       c->error))
         return false;
-    return allowed ? true : forbidden(c, action, r->entity);
+    if (allowed) return true;
+    if (!denied) return forbidden(c, action, r->entity);
+    field_forbidden(c, denied);
+    return error_set(c->error, ERROR_FIELD_FORBIDDEN, "some fields may not be written",
+                     "некоторые поля нельзя изменить");
 }
 
 static void remember_created(struct context *c, const struct record *r)
@@ -187,13 +194,13 @@ static bool fill_new(struct context *c, struct record *r, const bool *touched)
     return true;
 }
 
-static bool insert(struct context *c, struct record *r)
+static bool insert(struct context *c, struct record *r, const bool *touched)
 {
     if (!row_insert(c, r)) return explain_duplicate(c, r->entity);
     if (r->entity->searchable && !search_update(c->db, r->entity, r->id, NULL, r->values, c->error))
         return false;
     return write_log(c, r, NULL, "create", NULL) && tell_caches(c, r->entity) &&
-           allowed_after(c, r, ACTION_CREATE);
+           allowed_after(c, r, ACTION_CREATE, touched);
 }
 
 static bool after_insert(struct context *c, struct record *r)
@@ -208,8 +215,7 @@ bool record_create(struct context *c, const struct entity *e, struct value *valu
                    const bool *touched, struct record **out)
 {
     if (!c->trusted && (e->server || !access_may(c->who, e, ACTION_CREATE)))
-        return c->trusted || access_may(c->who, e, ACTION_READ) ? forbidden(c, ACTION_CREATE, e)
-                                                                : forbidden(c, ACTION_CREATE, e);
+        return forbidden(c, ACTION_CREATE, e);
     if (!check_writable(c, e, touched, ACTION_CREATE)) return false;
     struct record *r = record_new(c, e);
     if (!r) return error_no_memory(c->error);
@@ -222,7 +228,7 @@ bool record_create(struct context *c, const struct entity *e, struct value *valu
     if (!validate_record(c, r, NULL, NULL)) return false;
     bool staged = e->stage && r->values[e->stage->index].type == VALUE_TEXT;
     if (staged && !stage_enter_check(c, r, NULL)) return false;
-    if (!insert(c, r) || !after_insert(c, r)) return false;
+    if (!insert(c, r, touched) || !after_insert(c, r)) return false;
     remember_created(c, r);
     *out = record_load(c, e, r->id); /* after-hooks may have changed it */
     return *out != NULL;
@@ -262,6 +268,13 @@ static bool became_done(const struct context *c, const struct record *now, const
     return f && str_is(now->values[f->index].s, "done") && !str_is(before->values[f->index].s, "done");
 }
 
+/* Who is deactivated is signed out everywhere, and stays so when they come back. */
+static bool shut_out(struct context *c, const struct record *now, const bool *changed)
+{
+    bool gone = now->entity == c->catalog->user && changed[SYSTEM_ACTIVE] && !now->values[SYSTEM_ACTIVE].i;
+    return !gone || credentials_end(c->db, now->id, c->error);
+}
+
 static bool write_change(struct context *c, struct record *now, const struct record *before,
                          const bool *changed, const char *action)
 {
@@ -270,10 +283,11 @@ static bool write_change(struct context *c, struct record *now, const struct rec
     if (!row_update(c, now, changed)) return explain_duplicate(c, e);
     if (e->searchable && !search_update(c->db, e, now->id, before->values, now->values, c->error))
         return false;
-    return write_log(c, now, before, action, changed) && tell_caches(c, e);
+    return write_log(c, now, before, action, changed) && tell_caches(c, e) && shut_out(c, now, changed);
 }
 
-bool record_save(struct context *c, struct record *now, const struct record *before, struct record **out)
+bool record_save(struct context *c, struct record *now, const struct record *before, enum action_kind right,
+                 const bool *touched, struct record **out)
 {
     const struct entity *e = now->entity;
     bool *changed = arena_array(c->arena, e->field_count, sizeof *changed);
@@ -286,7 +300,7 @@ bool record_save(struct context *c, struct record *now, const struct record *bef
     if (!validate_record(c, now, before, changed) || !check_stage(c, now, before, changed, &moved))
         return false;
     if (!write_change(c, now, before, changed, moved ? "move" : "update") ||
-        !allowed_after(c, now, ACTION_UPDATE))
+        !allowed_after(c, now, right, touched))
         return false;
     if (moved && !stage_entered(c, now, before)) return false;
     if (became_done(c, now, before) && c->automation && !chain_task_done(c, now)) return false;
@@ -392,6 +406,16 @@ static bool check_locked(struct context *c, const struct record *r, const bool *
                           "эти поля заданы сценарием");
 }
 
+/* To set "active" is to deactivate or to bring back: that takes the right to delete, not that to change. */
+static bool check_active(struct context *c, const struct entity *e, int64_t id, const bool *changed)
+{
+    if (!changed[SYSTEM_ACTIVE] || check_row(c, e, id, ACTION_DELETE, NULL)) return true;
+    if (c->error->kind != ERROR_FORBIDDEN) return false;
+    field_forbidden(c, e->fields[SYSTEM_ACTIVE]);
+    return error_set(c->error, ERROR_FIELD_FORBIDDEN, "your roles do not allow you to deactivate this",
+                     "ваши роли не позволяют деактивировать эту запись");
+}
+
 bool record_change(struct context *c, const struct entity *e, int64_t id, struct value *values,
                    const char **any_entity, const bool *touched, int64_t expected_version,
                    struct record **out)
@@ -408,8 +432,10 @@ bool record_change(struct context *c, const struct entity *e, int64_t id, struct
         now->values[i] = merge_localized(c, e->fields[i], before->values[i], values[i]);
         if (any_entity && any_entity[i]) now->any_entity[i] = any_entity[i];
     }
-    if (differs(now, before, changed) && !check_locked(c, before, changed)) return false;
-    return record_save(c, now, before, out);
+    if (differs(now, before, changed) &&
+        (!check_locked(c, before, changed) || !check_active(c, e, id, changed)))
+        return false;
+    return record_save(c, now, before, ACTION_UPDATE, touched, out);
 }
 
 bool record_move(struct context *c, const struct entity *e, int64_t id, struct str stage,
@@ -571,5 +597,5 @@ bool record_action(struct context *c, const struct entity *e, int64_t id, const 
         *out = stored;
         return true;
     }
-    return record_save(c, now, before, out);
+    return record_save(c, now, before, a->right, NULL, out);
 }

@@ -63,7 +63,8 @@ static size_t expand(struct loader *l, struct role *role, struct rule *rules)
     if (entities == 0)
         load_fail(l, s.place, (struct str){0}, "allow names no entity: allow { \"read\", \"opportunity\" }");
     for (size_t i = 0; i < entities; i++) {
-        const struct entity *entity = load_entity_named(l, s.place, "allow", e[i]);
+        const struct entity *entity = catalog_resource(l->catalog, str_of(e[i]));
+        if (!entity) entity = load_entity_named(l, s.place, "allow", e[i]); /* tells of the mistake */
         for (size_t k = 0; entity && k < actions; k++) {
             enum action_kind action;
             if (action_named(a[k], &action)) add_rule(l, role, rules, action, entity, &s);
@@ -83,6 +84,7 @@ static void take_role(struct loader *l, int t)
                        .index = (int)c->role_count};
     r->all_write = all && strcmp(all, "write") == 0;
     r->all_read = all != NULL;
+    r->partner = load_bool(l, t, "partner");
     if (catalog_role(c, str_of(r->code))) {
         load_fail(l, r->place, (struct str){0}, "role \"%s\" is declared twice", r->code);
         return;

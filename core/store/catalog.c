@@ -24,6 +24,23 @@ const struct entity *catalog_entity(const struct catalog *c, struct str name)
     return NULL;
 }
 
+/* No table, no fields: a rule allows them or does not. */
+static const struct entity resources[] = {
+    {.name = "token"}, {.name = "webhook"}, {.name = "job"}, {.name = "import"}, {.name = "audit"}};
+
+const struct entity *catalog_resource_nth(size_t n)
+{
+    return n < sizeof resources / sizeof *resources ? &resources[n] : NULL;
+}
+
+const struct entity *catalog_resource(const struct catalog *c, struct str name)
+{
+    const struct entity *e = catalog_entity(c, name), *r;
+    for (size_t i = 0; !e && (r = catalog_resource_nth(i)); i++)
+        if (str_is(name, r->name)) e = r;
+    return e;
+}
+
 const struct entity *catalog_collection(const struct catalog *c, struct str collection)
 {
     for (size_t i = 0; i < c->entity_count; i++)

@@ -211,6 +211,7 @@ struct role {
     const struct rule *rules;
     size_t rule_count;
     bool all_read, all_write; /* crm_read_admin, crm_admin: every entity, plugins included */
+    bool partner;             /* for staff of partners, who can hold no other */
 };
 
 enum hook_point {
@@ -311,6 +312,10 @@ void catalog_unref(const struct catalog *c); /* the last one frees arena and str
 
 /* NULL when there is none. */
 const struct entity *catalog_entity(const struct catalog *c, struct str name);
+/* What rules can speak of although it is no entity: what the server keeps by itself, reached through
+ * endpoints of its own: token, webhook, job, import, audit. A declared entity of that name comes first. */
+const struct entity *catalog_resource(const struct catalog *c, struct str name);
+const struct entity *catalog_resource_nth(size_t n); /* NULL past the end */
 const struct entity *catalog_collection(const struct catalog *c, struct str collection);
 const struct pipeline *catalog_pipeline(const struct catalog *c, struct str name);
 const struct stage_decl *pipeline_stage(const struct pipeline *p, struct str code);

@@ -37,7 +37,7 @@ core.export("role", function(code)
     for key, value in pairs(type(declared) == "table" and declared or {}) do
       if math.type(key) ~= "integer" then named[key] = value end
     end
-    check.attributes("role", place, named, { label = { "table", "string" }, all = "string" })
+    check.attributes("role", place, named, { label = { "table", "string" }, all = "string", partner = "boolean" })
     if named.all then check.one_of("role", place, "all", named.all, { "read", "write" }) end
     local function take(list)
       for i, rule in ipairs(list) do
@@ -49,7 +49,7 @@ core.export("role", function(code)
     take(type(declared) == "table" and declared or {})
     core.declare("role", {
       file = place.file, line = place.line, code = code, label = check.label("role \"" .. tostring(code) .. "\"", place, named.label, code), all = named.all,
-      rules = rules,
+      partner = named.partner or false, rules = rules,
     })
   end
 end)
