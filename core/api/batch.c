@@ -175,7 +175,7 @@ static bool batch(struct call *c)
 
 static const struct endpoint endpoints[] = {
     {HTTP_METHOD_POST, "/api/v1/batch", LANE_WRITE, BODY | NOT_IN_BATCH, "", batch,
-     "Several operations in one transaction", "batch", "batch", 200},
+     "Several operations in one transaction", "batch", "batch_results", 200},
 };
 
 const struct endpoint_table batch_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

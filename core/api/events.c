@@ -351,7 +351,7 @@ static bool subscribe(struct call *c)
 
 static const struct endpoint endpoints[] = {
     {HTTP_METHOD_GET, "/api/v1/events", LANE_LOOP, NOT_IN_BATCH, "topics", subscribe,
-     "Server-sent events: what changes, as it changes", NULL, NULL, 200},
+     "Server-sent events: what changes, as it changes", NULL, "events", 200},
 };
 
 const struct endpoint_table events_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

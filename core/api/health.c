@@ -19,9 +19,9 @@ static bool ready(struct call *c)
 }
 
 static const struct endpoint endpoints[] = {
-    {HTTP_METHOD_GET, "/healthz", LANE_LOOP, OPEN | NOT_IN_BATCH, "", alive, "Alive", NULL, "object", 200},
+    {HTTP_METHOD_GET, "/healthz", LANE_LOOP, OPEN | NOT_IN_BATCH, "", alive, "Alive", NULL, "health", 200},
     {HTTP_METHOD_GET, "/readyz", LANE_LOOP, OPEN | NOT_IN_BATCH, "", ready,
-     "Catalog loaded, database writable", NULL, "object", 200},
+     "Catalog loaded, database writable", NULL, "health", 200},
 };
 
 const struct endpoint_table health_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

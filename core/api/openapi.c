@@ -1,166 +1,191 @@
-/* openapi.c: GET /openapi.json: OpenAPI 3.1 for the caller, from the table of endpoints and the catalog.
- * "{collection}" becomes the collections that the caller may use, each with the schema of its own records. */
-#include "api/app.h"
+/* openapi.c: GET /openapi.json: OpenAPI 3.1 for the caller, from the table of endpoints, the routes of
+ * scripts and the catalog. "{collection}" becomes the collections that the caller may use, each with the
+ * schema of its own records; what does not depend on the catalog is in openapi_schemas.c. */
+#include "api/openapi.h"
 
-static void schema_of(struct buf *b, const struct field *f)
-{
-    enum field_type t = f->type == FIELD_FORMULA || f->type == FIELD_COMPUTED ? f->formula_type : f->type;
-    switch (t) {
-    case FIELD_INTEGER: json_raw(b, STR("{\"type\":[\"integer\",\"null\"]}")); break;
-    case FIELD_DECIMAL:
-    case FIELD_MONEY:
-    case FIELD_PERCENT: json_raw(b, STR("{\"type\":[\"number\",\"null\"]}")); break;
-    case FIELD_BOOLEAN: json_raw(b, STR("{\"type\":[\"boolean\",\"null\"]}")); break;
-    case FIELD_DATE: json_raw(b, STR("{\"type\":[\"string\",\"null\"],\"format\":\"date\"}")); break;
-    case FIELD_DATETIME: json_raw(b, STR("{\"type\":[\"string\",\"null\"],\"format\":\"date-time\"}")); break;
-    case FIELD_JSON: json_raw(b, STR("{}")); break;
-    case FIELD_OPTIONS: json_raw(b, STR("{\"type\":\"array\",\"items\":{\"type\":\"string\"}}")); break;
-    case FIELD_REFS:
-        json_raw(b, STR("{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/reference\"}}"));
-        break;
-    case FIELD_REF:
-    case FIELD_STAGE:
-        json_raw(b, STR("{\"anyOf\":[{\"$ref\":\"#/components/schemas/reference\"},{\"type\":\"null\"}]}"));
-        break;
-    default:
-        json_raw(b, f->localized ? STR("{\"type\":[\"string\",\"object\",\"null\"]}")
-                                 : STR("{\"type\":[\"string\",\"null\"]}"));
-        break;
-    }
-}
-
-static bool writable(const struct call *c, const struct entity *e, const struct field *f)
-{
-    bool fixed = f->type == FIELD_FORMULA || f->type == FIELD_COMPUTED || f->readonly ||
-                 (f->system && f->index != SYSTEM_ACTIVE);
-    return !fixed && (access_field(c->who, e, f, ACTION_CREATE) != ACCESS_NEVER ||
-                      access_field(c->who, e, f, ACTION_UPDATE) != ACCESS_NEVER);
-}
-
-/* components/schemas/opportunity and opportunity_write */
-static void record_schema(struct call *c, const struct entity *e, bool write)
-{
-    struct buf *b = c->out;
-    const char *name = write ? arena_printf(c->arena, "%s_write", e->name) : e->name;
-    json_key(b, str_of(name ? name : e->name));
-    json_object(b);
-    json_key(b, STR("type"));
-    json_cstr(b, "object");
-    json_key(b, STR("properties"));
-    json_object(b);
-    for (size_t i = 0; i < e->field_count; i++) {
-        const struct field *f = e->fields[i];
-        if (f->hidden ||
-            (write ? !writable(c, e, f) : access_field(c->who, e, f, ACTION_READ) == ACCESS_NEVER))
-            continue;
-        json_key(b, str_of(f->name));
-        if (i == SYSTEM_ID)
-            json_raw(b, STR("{\"$ref\":\"#/components/schemas/id\"}"));
-        else
-            schema_of(b, f);
-    }
-    if (!write) {
-        json_key(b, STR("created"));
-        json_raw(b, STR("{\"type\":\"array\"}"));
-    }
-    json_end_object(b);
-    if (!write) {
-        json_key(b, STR("required"));
-        json_raw(b, STR("[\"id\"]"));
-    }
-    json_key(b, STR("additionalProperties"));
-    json_bool(b, false);
-    json_end_object(b);
-}
-
-static const char fixed_schemas[] =
-    "\"id\":{\"type\":\"string\",\"pattern\":\"^[0-9a-hjkmnp-tv-z]{13}$\"},"
-    "\"reference\":{\"oneOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"properties\":{\"id\":{\"$ref\":"
-    "\"#/components/schemas/id\"},\"code\":{\"type\":\"string\"},"
-    "\"name\":{\"type\":[\"string\",\"null\"]}},\"required\":[\"id\"],\"additionalProperties\":false}]},"
-    "\"object\":{\"type\":\"object\"},"
-    "\"problem\":{\"type\":\"object\",\"properties\":{\"type\":{\"type\":\"string\"},\"title\":{\"type\":"
-    "\"string\"},\"status\":{\"type\":\"integer\"},\"code\":{\"type\":"
-    "\"string\"},\"detail\":{\"type\":\"string\"},\"errors\":{\"type\":\"array\",\"items\":{\"type\":"
-    "\"object\",\"properties\":{\"pointer\":{\"type\":\"string\"},\"code\":{"
-    "\"type\":\"string\"},\"message\":{\"type\":\"string\"},\"offset\":{\"type\":\"integer\"},\"expected\":{"
-    "\"type\":\"array\",\"items\":{\"type\":\"string\"}},\"suggestion\":{"
-    "\"type\":\"string\"},\"file\":{\"type\":\"string\"},\"line\":{\"type\":\"integer\"}},\"required\":["
-    "\"code\",\"message\"],\"additionalProperties\":false}},\"request_id\":{"
-    "\"type\":\"string\"},\"current\":{\"type\":\"object\"},\"file\":{\"type\":\"string\"},\"line\":{"
-    "\"type\":\"integer\"}},\"required\":[\"type\",\"title\",\"status\",\"code\","
-    "\"detail\",\"request_id\"]},"
-    "\"board\":{\"type\":\"object\",\"properties\":{\"columns\":{\"type\":\"array\",\"items\":{\"type\":"
-    "\"object\",\"properties\":{\"key\":{},\"label\":{},\"count\":{\"type\":"
-    "\"integer\"},\"sum\":{\"type\":\"object\"},\"items\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}"
-    "},\"next\":{\"type\":\"string\"}},\"required\":[\"key\",\"label\","
-    "\"count\",\"sum\",\"items\"],\"additionalProperties\":false}}},\"required\":[\"columns\"],"
-    "\"additionalProperties\":false},"
-    "\"aggregate\":{\"type\":\"object\",\"properties\":{\"groups\":{\"type\":\"array\",\"items\":{\"type\":"
-    "\"object\",\"properties\":{\"key\":{\"type\":\"object\"},\"count\":{"
-    "\"type\":\"integer\"},\"sum\":{\"type\":\"object\"},\"avg\":{\"type\":\"object\"},\"min\":{\"type\":"
-    "\"object\"},\"max\":{\"type\":\"object\"}},\"required\":[\"key\"],"
-    "\"additionalProperties\":false}}},\"required\":[\"groups\"],\"additionalProperties\":false},"
-    "\"timeline\":{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\",\"items\":{\"type\":"
-    "\"object\",\"required\":[\"type\",\"at\",\"changes\"]}},\"next\":{\"type\":"
-    "\"string\"}},\"required\":[\"items\"],\"additionalProperties\":false},"
-    "\"actions\":{\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":"
-    "\"string\"},\"label\":{\"type\":\"string\"},\"enabled\":{\"type\":\"boolean\"},"
-    "\"reason\":{\"type\":[\"string\",\"null\"]},\"fields\":{\"type\":\"array\"},\"rules\":{"
-    "\"type\":\"array\"}},\"required\":[\"name\","
-    "\"label\",\"enabled\",\"reason\",\"fields\"],\"additionalProperties\":"
-    "false}},"
-    "\"me\":{\"type\":\"object\",\"required\":[\"id\",\"login\",\"name\",\"language\",\"time_zone\","
-    "\"roles\",\"groups\",\"directions\",\"partner\",\"rights\"]},"
-    "\"session\":{\"type\":\"object\",\"required\":[\"user\"]},"
-    "\"sign_in\":{\"type\":\"object\",\"properties\":{\"login\":{\"type\":\"string\"},\"password\":{\"type\":"
-    "\"string\"}},\"required\":[\"login\",\"password\"]},"
-    "\"token_make\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"scope\":{\"type\":"
-    "\"string\"},\"expires_at\":{\"type\":[\"string\",\"null\"]}}},"
-    "\"token_made\":{\"type\":\"object\",\"required\":[\"id\",\"name\",\"scope\",\"token\"]},"
-    "\"tokens\":{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\",\"items\":{\"type\":"
-    "\"object\",\"required\":[\"id\",\"user\",\"name\",\"scope\",\"created_at\",\"expires_at\","
-    "\"last_used_at\"],\"not\":{\"required\":[\"token\"]}}}},\"required\":[\"items\"],"
-    "\"additionalProperties\":false},"
-    "\"password\":{\"type\":\"object\"},"
-    "\"comment\":{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\"}},\"required\":[\"text\"]"
-    "},"
-    "\"batch\":{\"type\":\"object\"}";
+#include <ctype.h>
+#include <stdio.h>
 
 static void reference(struct buf *b, const char *name)
 {
     buf_printf(b, "{\"$ref\":\"#/components/schemas/%s\"}", name);
 }
 
-/* The schema of an answer, as JSON. */
-static void answer_schema(struct buf *b, const struct endpoint *p, const struct entity *e)
+static bool is(const char *a, const char *b)
 {
-    if (strcmp(p->answer, "record") == 0 && e)
-        reference(b, e->name);
-    else if (strcmp(p->answer, "list") == 0 && e)
-        buf_printf(
-            b,
-            "{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/"
-            "components/schemas/%s\"}},\"next\":{\"type\":\"string\"},"
-            "\"total\":{\"type\":\"integer\"}},\"required\":[\"items\"],\"additionalProperties\":false}",
-            e->name);
-    else
-        reference(b,
-                  strcmp(p->answer, "record") == 0 || strcmp(p->answer, "list") == 0 ? "object" : p->answer);
+    return a && strcmp(a, b) == 0;
 }
 
-static void request_schema(struct call *c, const struct endpoint *p, const struct entity *e)
+/* ---- one operation ---- */
+
+static bool may_read(const struct call *c, const struct entity *e)
+{
+    return e && access_may(c->who, e, ACTION_READ);
+}
+
+static void list_schema(struct buf *b, const struct entity *e)
+{
+    buf_printf(b,
+               "{\"type\":\"object\",\"properties\":{\"items\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/"
+               "components/schemas/%s\"}},\"next\":{\"type\":\"string\"},\"total\":{\"type\":\"integer\"}},"
+               "\"required\":[\"items\"],\"additionalProperties\":false}",
+               e->name);
+}
+
+static void board_schema(struct buf *b, const struct entity *e)
+{
+    buf_printf(
+        b,
+        "{\"type\":\"object\",\"properties\":{\"columns\":{\"type\":\"array\",\"items\":{\"type\":\"object\","
+        "\"properties\":{\"key\":{\"type\":[\"string\",\"boolean\",\"null\"]},"
+        "\"label\":{\"type\":[\"string\",\"null\"]},"
+        "\"count\":{\"type\":\"integer\"},\"sum\":{\"$ref\":\"#/components/schemas/api.numbers\"},"
+        "\"items\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/components/schemas/%s\"}},"
+        "\"next\":{\"type\":\"string\"}},\"required\":[\"key\",\"label\",\"count\",\"sum\",\"items\"],"
+        "\"additionalProperties\":false}}},\"required\":[\"columns\"],\"additionalProperties\":false}",
+        e->name);
+}
+
+static void answer_schema(struct call *c, const char *answer, const struct entity *e)
 {
     struct buf *b = c->out;
-    bool record = strcmp(p->request, "create") == 0 || strcmp(p->request, "update") == 0;
+    if (is(answer, "made_comment")) {
+        answer = "record";
+        e = c->context.catalog->comment;
+    }
+    if (is(answer, "record"))
+        reference(b, may_read(c, e) ? e->name : "api.made");
+    else if (is(answer, "list") && e)
+        list_schema(b, e);
+    else if (is(answer, "board") && e)
+        board_schema(b, e);
+    else
+        buf_printf(b, "{\"$ref\":\"#/components/schemas/api.%s\"}", answer);
+}
+
+static void content(struct buf *b, const char *type, const char *schema)
+{
+    json_key(b, str_of(type));
+    buf_printf(b, "{\"schema\":%s}", schema);
+}
+
+/* What is not JSON: "bytes" any, "csv", "events". */
+static bool plain_content(struct buf *b, const char *name)
+{
+    if (is(name, "bytes"))
+        content(b, "*/*", "{\"type\":\"string\",\"format\":\"binary\"}");
+    else if (is(name, "csv"))
+        content(b, "text/csv", "{\"type\":\"string\"}");
+    else if (is(name, "events"))
+        content(b, "text/event-stream", "{\"type\":\"string\"}");
+    else
+        return false;
+    return true;
+}
+
+static void answer_content(struct call *c, const struct endpoint *p, const struct entity *e)
+{
+    struct buf *b = c->out;
+    json_key(b, STR("content"));
+    json_object(b);
+    if (!plain_content(b, p->answer)) {
+        json_key(b, STR("application/json"));
+        buf_cstr(b, "{\"schema\":");
+        answer_schema(c, p->answer, e);
+        buf_char(b, '}');
+    }
+    if (is(p->answer, "list")) {
+        plain_content(b, "csv");
+        content(b, "application/x-ndjson", "{\"type\":\"string\"}");
+    }
+    json_end_object(b);
+}
+
+/* What a new record needs besides what it is made of. */
+static void create_schema(struct call *c, const struct entity *e)
+{
+    struct buf *b = c->out;
+    bool some = false;
+    json_object(b);
+    json_key(b, STR("$ref"));
+    buf_printf(b, "\"#/components/schemas/%s.write\"", e->name);
+    for (size_t i = 0; i < e->field_count; i++) {
+        const struct field *f = e->fields[i];
+        if (!f->required || f->default_expr || f->when || f->type == FIELD_STAGE ||
+            !openapi_writable(c, e, f))
+            continue;
+        if (!some) {
+            json_key(b, STR("required"));
+            json_array(b);
+        }
+        some = true;
+        json_cstr(b, f->name);
+    }
+    if (some) json_end_array(b);
+    json_end_object(b);
+}
+
+static void request_body(struct call *c, const struct endpoint *p, const struct entity *e)
+{
+    struct buf *b = c->out;
     json_key(b, STR("requestBody"));
-    buf_printf(b, "{\"required\":%s,\"content\":{\"application/json\":{\"schema\":",
-               p->flags & BODY ? "true" : "false");
-    const char *name = record && e ? arena_printf(c->arena, "%s_write", e->name)
-                       : record    ? "object"
-                                   : p->request;
-    reference(b, name ? name : "object");
-    buf_cstr(b, "}}}");
+    json_object(b);
+    json_key(b, STR("required"));
+    json_bool(b, (p->flags & BODY) != 0);
+    json_key(b, STR("content"));
+    json_object(b);
+    for (int merge = 0; merge <= (p->flags & PATCHES ? 1 : 0); merge++) {
+        if (plain_content(b, p->request)) break;
+        json_key(b, merge ? STR("application/merge-patch+json") : STR("application/json"));
+        buf_cstr(b, "{\"schema\":");
+        if (is(p->request, "create") && e)
+            create_schema(c, e);
+        else if (is(p->request, "update") && e)
+            buf_printf(b, "{\"$ref\":\"#/components/schemas/%s.write\"}", e->name);
+        else
+            buf_printf(b, "{\"$ref\":\"#/components/schemas/api.%s\"}", p->request);
+        buf_char(b, '}');
+    }
+    json_end_object(b);
+    json_end_object(b);
+}
+
+static void parameter(struct buf *b, struct str name, const char *in, const char *schema)
+{
+    json_object(b);
+    json_key(b, STR("name"));
+    json_str(b, name);
+    json_key(b, STR("in"));
+    json_cstr(b, in);
+    if (is(in, "path")) {
+        json_key(b, STR("required"));
+        json_bool(b, true);
+    }
+    json_key(b, STR("schema"));
+    json_raw(b, str_of(schema));
+    json_end_object(b);
+}
+
+static const char *parameter_schema(struct str name, const struct endpoint *p)
+{
+    if (str_is(name, "limit")) return "{\"type\":\"integer\",\"minimum\":1,\"maximum\":500}";
+    if (str_is(name, "dry_run")) return "{\"type\":\"boolean\"}";
+    if (str_is(name, "count") && is(p->answer, "list")) return "{\"enum\":[\"exact\"]}";
+    return "{\"type\":\"string\"}";
+}
+
+static void header_parameters(struct buf *b, const struct endpoint *p)
+{
+    static const char *const text = "{\"type\":\"string\"}";
+    bool record = is(p->answer, "record") || is(p->answer, "made_comment");
+    bool changes =
+        strstr(p->path, "{id}") && (p->method == HTTP_METHOD_PATCH || p->method == HTTP_METHOD_DELETE ||
+                                    strstr(p->path, "/actions/{name}"));
+    if (p->method == HTTP_METHOD_POST) parameter(b, STR("Idempotency-Key"), "header", text);
+    if (changes) parameter(b, STR("If-Match"), "header", text);
+    if (record && p->method == HTTP_METHOD_GET) parameter(b, STR("If-None-Match"), "header", text);
+    if (record && p->method != HTTP_METHOD_GET) parameter(b, STR("Prefer"), "header", text);
+    if (is(p->answer, "events")) parameter(b, STR("Last-Event-ID"), "header", text);
 }
 
 static void parameters(struct buf *b, const struct endpoint *p, const char *path)
@@ -168,51 +193,145 @@ static void parameters(struct buf *b, const struct endpoint *p, const char *path
     json_key(b, STR("parameters"));
     json_array(b);
     for (const char *at = strchr(path, '{'); at; at = strchr(at + 1, '{'))
-        buf_printf(b,
-                   "%s{\"name\":\"%.*s\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}",
-                   b->p[b->n - 1] == '[' ? "" : ",", (int)(strchr(at, '}') - at - 1), at + 1);
-    struct str rest = strcmp(p->parameters, "*") == 0 ? (struct str){NULL, 0} : str_of(p->parameters);
+        parameter(b, (struct str){at + 1, (size_t)(strchr(at, '}') - at - 1)}, "path",
+                  "{\"type\":\"string\"}");
+    struct str rest = is(p->parameters, "*") ? (struct str){NULL, 0} : str_of(p->parameters);
+    bool dry_run = false;
     while (rest.p && rest.n) {
         struct str name = str_cut(&rest, ' ');
-        buf_printf(b, "%s{\"name\":\"%.*s\",\"in\":\"query\",\"schema\":{\"type\":\"%s\"}}",
-                   b->p[b->n - 1] == '[' ? "" : ",", STR_ARG(name),
-                   str_is(name, "limit") ? "integer" : "string");
+        dry_run = dry_run || str_is(name, "dry_run");
+        parameter(b, name, "query", parameter_schema(name, p));
     }
+    if (p->method != HTTP_METHOD_GET && !dry_run)
+        parameter(b, STR("dry_run"), "query", "{\"type\":\"boolean\"}");
+    header_parameters(b, p);
     json_end_array(b);
 }
 
-static void operation(struct call *c, const struct endpoint *p, const char *path, const struct entity *e)
+static void bare_response(struct buf *b, const char *status, const char *words)
 {
-    static const char *const names[] = {"get", "head", "post", "put", "patch", "delete", "options"};
+    json_key(b, str_of(status));
+    json_object(b);
+    json_key(b, STR("description"));
+    json_cstr(b, words);
+    json_end_object(b);
+}
+
+static void problem_response(struct buf *b, const char *status)
+{
+    json_key(b, str_of(status));
+    json_raw(b, STR("{\"$ref\":\"#/components/responses/problem\"}"));
+}
+
+static void problem_responses(struct buf *b, const struct endpoint *p)
+{
+    bool write = p->method != HTTP_METHOD_GET, body = p->flags & (BODY | BODY_MAY);
+    problem_response(b, "400");
+    if (!(p->flags & OPEN)) {
+        problem_response(b, "401");
+        problem_response(b, "403");
+    }
+    if (strchr(p->path, '{') || !(p->flags & OPEN)) problem_response(b, "404");
+    if (write) problem_response(b, "409");
+    if (write && strstr(p->path, "{id}")) problem_response(b, "412");
+    if (body) {
+        problem_response(b, "413");
+        problem_response(b, "415");
+    }
+    if (!(p->flags & OPEN) || write) problem_response(b, "422");
+    if (write && strstr(p->path, "{id}")) problem_response(b, "428");
+    if (p->flags & OPEN && write) {
+        problem_response(b, "401");
+        problem_response(b, "403");
+    }
+    problem_response(b, "429");
+    problem_response(b, "500");
+    problem_response(b, "503");
+    problem_response(b, "default");
+}
+
+static void responses(struct call *c, const struct endpoint *p, const struct entity *e)
+{
     struct buf *b = c->out;
-    json_key(b, str_of(names[p->method]));
+    char status[12];
+    snprintf(status, sizeof status, "%d", p->status);
+    bool record = is(p->answer, "record");
+    json_key(b, STR("responses"));
+    json_object(b);
+    json_key(b, str_of(status));
+    json_object(b);
+    json_key(b, STR("description"));
+    json_cstr(b, "Done");
+    if (record || p->status == 201) {
+        json_key(b, STR("headers"));
+        json_object(b);
+        if (record) {
+            json_key(b, STR("ETag"));
+            json_raw(b, STR("{\"schema\":{\"type\":\"string\"}}"));
+        }
+        if (p->status == 201) {
+            json_key(b, STR("Location"));
+            json_raw(b, STR("{\"schema\":{\"type\":\"string\"}}"));
+        }
+        json_end_object(b);
+    }
+    if (p->answer) answer_content(c, p, e);
+    json_end_object(b);
+    if (record && p->status == 200)
+        p->method == HTTP_METHOD_GET
+            ? bare_response(b, "304", "Not changed since the version in If-None-Match")
+            : bare_response(b, "204", "Done; Prefer: return=minimal");
+    problem_responses(b, p);
+    json_end_object(b);
+}
+
+/* "get.companies.-id": unique, because it is the path. */
+static void operation_id(struct buf *b, const char *method, const char *path)
+{
+    json_key(b, STR("operationId"));
+    buf_printf(b, "\"%s", method);
+    if (strncmp(path, "/api/v1", 7) == 0) path += 7;
+    for (; *path; path++)
+        if (*path == '/')
+            buf_char(b, '.');
+        else if (*path == '{')
+            buf_char(b, '-');
+        else if (*path != '}')
+            buf_char(b, isalnum((unsigned char)*path) || *path == '_' || *path == '.' ? *path : '-');
+    buf_char(b, '"');
+}
+
+static void begin_operation(struct buf *b, const char *method, const char *path, const char *words,
+                            const char *tag)
+{
+    json_key(b, str_of(method));
     json_object(b);
     json_key(b, STR("summary"));
-    json_cstr(b, p->words);
-    if (e) {
-        json_key(b, STR("tags"));
-        json_array(b);
-        json_cstr(b, e->collection);
-        json_end_array(b);
-    }
+    json_cstr(b, words);
+    operation_id(b, method, path);
+    json_key(b, STR("tags"));
+    json_array(b);
+    json_cstr(b, tag);
+    json_end_array(b);
+}
+
+static const char *const method_names[] = {"get", "head", "post", "put", "patch", "delete", "options"};
+
+static void operation(struct call *c, const struct endpoint *p, const char *path, const struct entity *e)
+{
+    struct buf *b = c->out;
+    begin_operation(b, method_names[p->method], path, p->words, e ? e->collection : "server");
     parameters(b, p, path);
-    if (p->request) request_schema(c, p, e);
-    json_key(b, STR("responses"));
-    buf_printf(b, "{\"%d\":{\"description\":\"Done\"", p->status);
-    if (p->answer) {
-        buf_cstr(b, ",\"content\":{\"application/json\":{\"schema\":");
-        answer_schema(b, p, e);
-        buf_cstr(b, "}}");
-    }
-    buf_cstr(b, "},\"default\":{\"description\":\"A "
-                "problem\",\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/"
-                "schemas/problem\"}}}}}");
+    if (p->request) request_body(c, p, e);
+    responses(c, p, e);
     if (p->flags & OPEN) {
         json_key(b, STR("security"));
         json_raw(b, STR("[]"));
     }
     json_end_object(b);
 }
+
+/* ---- paths ---- */
 
 static bool first_of_path(size_t n, const struct endpoint *p)
 {
@@ -221,12 +340,29 @@ static bool first_of_path(size_t n, const struct endpoint *p)
     return true;
 }
 
-static enum action_kind right_of(const struct endpoint *p)
+static bool has_actions(const struct catalog *catalog, const struct entity *e)
 {
-    return p->method == HTTP_METHOD_POST && p->status == 201 ? ACTION_CREATE
-           : p->method == HTTP_METHOD_PATCH                  ? ACTION_UPDATE
-           : p->method == HTTP_METHOD_DELETE                 ? ACTION_DELETE
-                                                             : ACTION_READ;
+    for (size_t i = 0; i < catalog->action_count; i++)
+        if (catalog->actions[i].entity == e) return true;
+    return e->stage != NULL;
+}
+
+/* Whether the caller may use an endpoint of records with records of that kind at all. */
+static bool offered(const struct call *c, const struct endpoint *p, const struct entity *e)
+{
+    const struct catalog *catalog = c->context.catalog;
+    const char *rest = p->path + strlen("/api/v1/{collection}");
+    if (rest[0] == '\0' && p->method == HTTP_METHOD_POST) return access_may(c->who, e, ACTION_CREATE);
+    if (!may_read(c, e)) return false;
+    if (strcmp(rest, "/{id}") == 0 && p->method == HTTP_METHOD_PATCH)
+        return access_may(c->who, e, ACTION_UPDATE);
+    if (strcmp(rest, "/{id}") == 0 && p->method == HTTP_METHOD_DELETE)
+        return access_may(c->who, e, ACTION_DELETE);
+    if (strstr(rest, "/password")) return e == catalog->user;
+    if (strstr(rest, "/actions/")) return has_actions(catalog, e);
+    if (strstr(rest, "/comments"))
+        return catalog->comment && access_may(c->who, catalog->comment, ACTION_CREATE);
+    return true;
 }
 
 /* All methods of a pattern, for one entity (or none). */
@@ -234,17 +370,63 @@ static void path_item(struct call *c, const struct endpoint *first, size_t n, co
 {
     const char *rest = e ? first->path + strlen("/api/v1/{collection}") : NULL;
     const char *path = e ? arena_printf(c->arena, "/api/v1/%s%s", e->collection, rest) : first->path;
-    if (!path) return;
-    json_key(c->out, str_of(path));
-    json_object(c->out);
     const struct endpoint *p;
-    for (size_t i = n; (p = routes_nth(i)); i++) {
-        if (strcmp(p->path, first->path) != 0) continue;
-        bool whole = e && strcmp(rest, "/{id}") != 0 && rest[0] != '\0';
-        if (e && !whole && !access_may(c->who, e, right_of(p))) continue;
+    bool some = false;
+    for (size_t i = n; path && (p = routes_nth(i)); i++) {
+        if (strcmp(p->path, first->path) != 0 || (e && !offered(c, p, e))) continue;
+        if (!some) {
+            json_key(c->out, str_of(path));
+            json_object(c->out);
+        }
+        some = true;
         operation(c, p, path, e);
     }
-    json_end_object(c->out);
+    if (some) json_end_object(c->out);
+}
+
+static bool route_allowed(const struct call *c, const struct route *r)
+{
+    bool allowed = c->who->all_write;
+    for (size_t i = 0; i < r->role_count; i++)
+        allowed = allowed || is(r->roles[i], "*") || principal_has_role(c->who, str_of(r->roles[i]));
+    return allowed;
+}
+
+/* A script answers what it likes, so only that it is JSON can be said. */
+static void script_operation(struct call *c, const struct route *r)
+{
+    for (int m = 0; m < HTTP_METHOD_COUNT; m++) {
+        if (!str_is(http_method_text((enum http_method)m), r->method)) continue;
+        begin_operation(c->out, method_names[m], r->path, "A route of a script", "scripts");
+        if (m != HTTP_METHOD_GET) {
+            json_key(c->out, STR("requestBody"));
+            json_raw(c->out, STR("{\"content\":{\"application/json\":{\"schema\":{}}}}"));
+        }
+        json_key(c->out, STR("responses"));
+        json_raw(c->out,
+                 STR("{\"default\":{\"description\":\"What the script answers, or a problem\",\"content\":"
+                     "{\"application/json\":{\"schema\":{}},\"application/problem+json\":{\"schema\":"
+                     "{\"$ref\":\"#/components/schemas/api.problem\"}}}}}"));
+        json_end_object(c->out);
+    }
+}
+
+static void script_paths(struct call *c)
+{
+    const struct catalog *catalog = c->context.catalog;
+    for (size_t i = 0; i < catalog->route_count; i++) {
+        bool some = false;
+        for (size_t k = 0; k < i && !some; k++) /* shown with the first of its path */
+            some =
+                is(catalog->routes[k].path, catalog->routes[i].path) && route_allowed(c, &catalog->routes[k]);
+        if (some || !route_allowed(c, &catalog->routes[i])) continue;
+        json_key(c->out, str_of(catalog->routes[i].path));
+        json_object(c->out);
+        for (size_t k = i; k < catalog->route_count; k++)
+            if (is(catalog->routes[k].path, catalog->routes[i].path) && route_allowed(c, &catalog->routes[k]))
+                script_operation(c, &catalog->routes[k]);
+        json_end_object(c->out);
+    }
 }
 
 static void paths(struct call *c)
@@ -259,53 +441,68 @@ static void paths(struct call *c)
             path_item(c, p, n, NULL);
             continue;
         }
-        bool passwords = strstr(p->path, "/password") != NULL;
-        for (size_t i = 0; i < catalog->entity_count; i++) {
-            const struct entity *e = catalog->entities[i];
-            if (access_may(c->who, e, ACTION_READ) && (!passwords || e == catalog->user))
-                path_item(c, p, n, e);
-        }
+        for (size_t i = 0; i < catalog->entity_count; i++)
+            path_item(c, p, n, catalog->entities[i]);
     }
+    script_paths(c);
     json_end_object(c->out);
 }
 
-static bool openapi(struct call *c)
+static void components(struct call *c)
 {
     const struct catalog *catalog = c->context.catalog;
     struct buf *b = c->out;
-    json_object(b);
-    json_key(b, STR("openapi"));
-    json_cstr(b, "3.1.0");
-    json_key(b, STR("info"));
-    json_raw(b, STR("{\"title\":\"Perigee\",\"version\":\"1\"}"));
-    json_key(b, STR("servers"));
-    json_raw(b, STR("[{\"url\":\"/\"}]"));
-    json_key(b, STR("security"));
-    json_raw(b, STR("[{\"token\":[]},{\"cookie\":[]}]"));
-    paths(c);
     json_key(b, STR("components"));
     json_object(b);
     json_key(b, STR("securitySchemes"));
     json_raw(b, STR("{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"},\"cookie\":{\"type\":\"apiKey\","
                     "\"in\":\"cookie\",\"name\":\"perigee_session\"}}"));
+    json_key(b, STR("responses"));
+    json_raw(b, STR("{\"problem\":{\"description\":\"A problem (RFC "
+                    "9457)\",\"content\":{\"application/problem+json\":"
+                    "{\"schema\":{\"$ref\":\"#/components/schemas/api.problem\"}}}}}"));
     json_key(b, STR("schemas"));
     json_object(b);
-    buf_cstr(b, fixed_schemas);
+    size_t count;
+    const struct openapi_schema *fixed = openapi_schemas(&count);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = arena_printf(c->arena, "api.%s", fixed[i].name);
+        if (!name) continue;
+        json_key(b, str_of(name));
+        json_raw(b, str_of(fixed[i].json));
+    }
     for (size_t i = 0; i < catalog->entity_count; i++) {
         const struct entity *e = catalog->entities[i];
-        if (!access_may(c->who, e, ACTION_READ)) continue;
-        record_schema(c, e, false);
-        record_schema(c, e, true);
+        bool reads = may_read(c, e);
+        if (reads) openapi_record(c, e, false);
+        if (reads || access_may(c->who, e, ACTION_CREATE)) openapi_record(c, e, true);
     }
     json_end_object(b);
     json_end_object(b);
+}
+
+static bool openapi(struct call *c)
+{
+    struct buf *b = c->out;
+    json_object(b);
+    json_key(b, STR("openapi"));
+    json_cstr(b, "3.1.0");
+    json_key(b, STR("info"));
+    json_raw(b, STR("{\"title\":\"Perigee\",\"version\":\"1\",\"description\":\"What the caller may use. "
+                    "HEAD and OPTIONS are answered wherever GET is.\"}"));
+    json_key(b, STR("servers"));
+    json_raw(b, STR("[{\"url\":\"/\"}]"));
+    json_key(b, STR("security"));
+    json_raw(b, STR("[{\"token\":[]},{\"cookie\":[]}]"));
+    paths(c);
+    components(c);
     json_end_object(b);
     return call_json(c, 200);
 }
 
 static const struct endpoint endpoints[] = {
     {HTTP_METHOD_GET, "/api/v1/openapi.json", LANE_SLOW, 0, "", openapi, "This description, for the caller",
-     NULL, "object", 200},
+     NULL, "openapi", 200},
 };
 
 const struct endpoint_table openapi_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

@@ -189,7 +189,7 @@ static bool schema(struct call *c)
 
 static const struct endpoint endpoints[] = {
     {HTTP_METHOD_GET, "/api/v1/schema", LANE_READ, 0, "", schema, "The catalog as the caller may see it",
-     NULL, "object", 200},
+     NULL, "schema", 200},
 };
 
 const struct endpoint_table schema_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};

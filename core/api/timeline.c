@@ -32,7 +32,7 @@ static const struct endpoint endpoints[] = {
     {HTTP_METHOD_GET, "/api/v1/{collection}/{id}/timeline", LANE_READ, 0, "limit cursor", timeline,
      "Changes, comments, tasks, files and moves, newest first", NULL, "timeline", 200},
     {HTTP_METHOD_POST, "/api/v1/{collection}/{id}/comments", LANE_WRITE, BODY, "fields expand", comment,
-     "Comment on a record", "comment", "object", 201},
+     "Comment on a record", "comment", "made_comment", 201},
 };
 
 const struct endpoint_table timeline_endpoints = {endpoints, sizeof endpoints / sizeof endpoints[0]};
