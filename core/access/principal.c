@@ -25,7 +25,7 @@ static struct principal *principal_new(const struct catalog *c, struct error *e)
     p->catalog = catalog_ref(c);
     p->valid_until = INT64_MAX;
     p->env.my_directions = p->env.my_groups = p->env.my_reports = p->env.my_roles = STR("[]");
-    p->env.my_absent = STR("[]");
+    p->env.my_absent = p->env.my_levels = STR("[]");
     p->roles_json = p->groups_json = p->directions_json = STR("[]");
     return p;
 }
@@ -238,6 +238,37 @@ static bool read_absent(struct principal *p, struct db *d, int64_t now, struct e
     return ok && !p->env.my_absent.p ? error_no_memory(e) : ok;
 }
 
+/* ---- the level of my company ---- */
+
+/* Levels are the options of partner.level, from the least on: mine and those before it. */
+static bool read_levels(struct principal *p, struct db *d, struct error *e)
+{
+    const struct field *company = user_field(p->catalog, "partner"),
+                       *level = company && company->to ? entity_field(company->to, STR("level")) : NULL;
+    if (!level || level->type != FIELD_OPTION || p->env.my_company == 0) return true;
+    char *sql = arena_printf(&p->arena, "SELECT %s FROM %s WHERE id = ?", level->column, company->to->table);
+    struct stmt *s = sql ? db_prepare(d, str_of(sql), e) : NULL;
+    if (!s) return e->kind == ERROR_NONE ? error_no_memory(e) : false;
+    stmt_bind_int(s, 1, p->env.my_company);
+    enum step step = stmt_step(s, e);
+    struct str mine = step == STEP_ROW ? column_text(p, s, 0) : STR("");
+    db_release(s);
+    if (step == STEP_ERROR) return false;
+    struct buf list;
+    bool known = false;
+    buf_init(&list, 65536);
+    json_array(&list);
+    for (size_t i = 0; i < level->option_count && !known; i++) {
+        known = str_is(mine, level->options[i].value);
+        json_cstr(&list, level->options[i].value);
+    }
+    json_end_array(&list);
+    p->env.my_levels = known && !list.failed ? arena_str(&p->arena, buf_view(&list)) : STR("[]");
+    bool ok = !list.failed && p->env.my_levels.p;
+    buf_free(&list);
+    return ok ? true : error_no_memory(e);
+}
+
 /* ---- roles ---- */
 
 /* Staff of a partner never hold a role of the vendor's, whoever granted it and by whatever way. */
@@ -300,7 +331,7 @@ struct principal *principal_load(struct db *d, const struct catalog *c, int64_t 
     if (!p) return NULL;
     bool ok = store_epoch(d, &p->epoch, e) && read_user(p, d, id, e) && read_absent(p, d, clock_now(), e) &&
               read_groups(p, d, e) && read_directions(p, d, e) && read_reports(p, d, e) &&
-              read_roles(p, d, e);
+              read_levels(p, d, e) && read_roles(p, d, e);
     if (ok) return p;
     principal_unref(p);
     return NULL;

@@ -85,6 +85,13 @@ static bool hangs_on_any(const struct entity *e)
     return false;
 }
 
+static bool may_follow_to(const struct rule *r, const struct entity *to)
+{
+    for (size_t i = 0; i < r->follow_to_count; i++)
+        if (r->follow_to[i] == to) return true;
+    return !r->follow_to && !to->setting && !to->server;
+}
+
 /* A comment on a task on a deal is followed twice; what hangs on hanging things no further, or the statement
  * would grow with a power of the number of entities. */
 static bool follow_any(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
@@ -93,7 +100,7 @@ static bool follow_any(const struct principal *p, const struct rule *r, const ch
     size_t count = 0;
     for (size_t i = 0; i < p->catalog->entity_count; i++) {
         const struct entity *to = p->catalog->entities[i];
-        if (to == r->entity || to->setting || to->server || (depth > 0 && hangs_on_any(to)) ||
+        if (to == r->entity || !may_follow_to(r, to) || (depth > 0 && hangs_on_any(to)) ||
             !access_may(p, to, followed(r)))
             continue;
         if (count++ == 0) sql_printf(q, "(CASE %s.\"%s_entity\"", alias, r->follow->name);
@@ -114,14 +121,37 @@ static bool follow_sql(const struct principal *p, const struct rule *r, const ch
     return fine(q);
 }
 
+/* What some readable record refers to: the company of a deal that one may see. */
+static bool of_sql(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
+                   int depth)
+{
+    char inner[24];
+    if (depth >= FOLLOW_DEPTH) {
+        sql_add(q, "0");
+        return fine(q);
+    }
+    snprintf(inner, sizeof inner, "f%d", q->next_alias++);
+    sql_printf(q, "EXISTS (SELECT 1 FROM %s AS %s WHERE %s.%s = %s.%s AND ", r->of_entity->table, inner,
+               inner, r->of->column, alias, r->entity->setting ? r->entity->code->column : "id");
+    if (!rows(p, r->of_entity, ACTION_READ, inner, q, NULL, depth + 1)) return false;
+    sql_add(q, ")");
+    return fine(q);
+}
+
+static bool unconditional_rule(const struct rule *r)
+{
+    return !r->where && !r->follow && !r->of;
+}
+
 static bool rule_sql(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
                      int depth)
 {
-    sql_add(q, "(");
-    if (!r->where && !r->follow) sql_add(q, "1");
+    sql_add(q, unconditional_rule(r) ? "(1" : "(");
     if (r->where && !filter_sql(q, r->where, alias, NULL)) return false;
-    if (r->where && r->follow) sql_add(q, " AND ");
+    if (r->where && (r->follow || r->of)) sql_add(q, " AND ");
     if (r->follow && !follow_sql(p, r, alias, q, depth)) return false;
+    if (r->follow && r->of) sql_add(q, " AND ");
+    if (r->of && !of_sql(p, r, alias, q, depth)) return false;
     sql_add(q, ")");
     return fine(q);
 }
@@ -148,7 +178,7 @@ static bool add_rule(void *ctx, const struct rule *r)
 static bool unconditional(void *ctx, const struct rule *r)
 {
     const struct field *field = ctx;
-    bool all = !r->where && !r->follow && (!field || grants(r, field));
+    bool all = unconditional_rule(r) && (!field || grants(r, field));
     return !all; /* stops at the first */
 }
 
@@ -193,7 +223,7 @@ static bool look_at_field(void *ctx, const struct rule *r)
     bool granted = grants(r, s->field);
     s->some = s->some || granted;
     s->all = s->all && granted;
-    s->unconditional = s->unconditional || (granted && !r->where && !r->follow);
+    s->unconditional = s->unconditional || (granted && unconditional_rule(r));
     return true;
 }
 
@@ -328,12 +358,16 @@ static struct access_reason *add_reason(struct arena *arena, struct access_reaso
     return reason;
 }
 
-static const char *words_of(const struct rule *r, struct arena *arena)
+const char *access_words(const struct rule *r, struct arena *arena)
 {
-    const char *words = r->where_text ? r->where_text : "every record";
-    if (!r->follow) return words;
-    return r->where_text ? arena_printf(arena, "follows \"%s\", and %s", r->follow->name, words)
-                         : arena_printf(arena, "follows \"%s\"", r->follow->name);
+    if (unconditional_rule(r)) return "every record";
+    const char *where = r->where_text ? r->where_text : "";
+    const char *and = r->where_text ? ", and " : "";
+    if (r->follow) return arena_printf(arena, "as the record under \"%s\"%s%s", r->follow->name, and, where);
+    if (r->of)
+        return arena_printf(arena, "what a readable %s has as \"%s\"%s%s", r->of_entity->name, r->of->name,
+                            and, where);
+    return where;
 }
 
 struct access_reason *access_why(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
@@ -351,7 +385,7 @@ struct access_reason *access_why(struct db *d, const struct principal *p, const 
             bool yes = false;
             if (!concerns(r, e, action)) continue;
             if (!rule_matches(d, p, r, id, env, arena, &yes, error)) return NULL;
-            const char *words = words_of(r, arena);
+            const char *words = access_words(r, arena);
             struct access_reason *reason =
                 words ? add_reason(arena, &last, r->place, role, words, yes) : NULL;
             if (reason) reason->rule = r;

@@ -48,6 +48,8 @@ struct access_reason {
     const char *words;       /* the condition */
     bool matched;
 };
+/* The condition of a rule in words. NULL: no memory. */
+const char *access_words(const struct rule *r, struct arena *arena);
 struct access_reason *access_why(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
                                  enum action_kind action, const struct filter_env *env, struct arena *arena,
                                  struct error *error);

@@ -203,7 +203,7 @@ static int access_why_command(struct desk *d, const struct options *o)
 }
 
 /* Each rule with the place that declares it. */
-static void list_rules(const struct role *role)
+static void list_rules(const struct role *role, struct arena *arena)
 {
     printf("\n%s  %s:%d%s\n", role->code, role->place.file, role->place.line,
            role->all_write  ? "  everything"
@@ -211,12 +211,9 @@ static void list_rules(const struct role *role)
                             : "");
     for (size_t i = 0; i < role->rule_count; i++) {
         const struct rule *r = &role->rules[i];
-        printf("  %-6s %-20s %s:%d  %s%s%s%s", action_kind_name(r->action), r->entity->name, r->place.file,
-               r->place.line, r->follow ? "follows " : "", r->follow ? r->follow->name : "",
-               r->follow && r->where_text ? ", and " : "",
-               r->where_text ? r->where_text
-               : r->follow   ? ""
-                             : "every record");
+        const char *words = access_words(r, arena);
+        printf("  %-6s %-20s %s:%d  %s", action_kind_name(r->action), r->entity->name, r->place.file,
+               r->place.line, words ? words : "");
         const char *before = "; only ";
         for (size_t k = SYSTEM_FIELD_COUNT; r->fields && k < r->entity->field_count; k++) {
             if (!r->fields[k]) continue;
@@ -227,7 +224,7 @@ static void list_rules(const struct role *role)
     }
 }
 
-static int access_matrix(const struct catalog *c)
+static int access_matrix(const struct catalog *c, struct arena *arena)
 {
     printf("%-26s", "");
     for (size_t r = 0; r < c->role_count; r++)
@@ -241,8 +238,9 @@ static int access_matrix(const struct catalog *c)
             for (size_t k = 0; k < c->roles[r].rule_count; k++) {
                 const struct rule *rule = &c->roles[r].rules[k];
                 if (rule->entity == c->entities[i])
-                    cell[rule->action] = rule->where || rule->follow || rule->fields ? "crud"[rule->action]
-                                                                                     : "CRUD"[rule->action];
+                    cell[rule->action] = rule->where || rule->follow || rule->of || rule->fields
+                                             ? "crud"[rule->action]
+                                             : "CRUD"[rule->action];
             }
             if (c->roles[r].all_read) cell[ACTION_READ] = 'R';
             if (c->roles[r].all_write) memcpy(cell, "CRUD", 4);
@@ -252,7 +250,7 @@ static int access_matrix(const struct catalog *c)
     }
     puts("capital: every record and field; small: under a condition");
     for (size_t r = 0; r < c->role_count; r++)
-        list_rules(&c->roles[r]);
+        list_rules(&c->roles[r], arena);
     return 0;
 }
 
@@ -265,7 +263,7 @@ static int access_command(int argc, char **argv)
          matrix = o.word_count == 1 && strcmp(o.words[0], "matrix") == 0;
     if (!why && !matrix) return fprintf(stderr, "usage: perigee access %s\n", command_access.usage), 2;
     int code = desk_open(&d, &o, false);
-    if (code == 0) code = why ? access_why_command(&d, &o) : access_matrix(d.set->catalog);
+    if (code == 0) code = why ? access_why_command(&d, &o) : access_matrix(d.set->catalog, &d.arena);
     desk_close(&d);
     return code;
 }

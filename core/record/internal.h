@@ -55,7 +55,9 @@ bool chain_task_done(struct context *c, struct record *task);
 
 bool run_hooks(struct context *c, enum hook_point point, struct record *now, const struct record *before);
 /* Writes what differs between `before` and `now` by the whole path. The new row must permit `right`, and the
- * fields that the caller named (`touched`; NULL: none) must be granted on it as they were on the old one. */
+ * fields that the caller named (`touched`; NULL: none) must be granted on it as they were on the old one.
+ * ACTION_KIND_COUNT: the new row is not asked, since a declared action decides itself what becomes of the
+ * record (a lead that is reassigned is no longer one's own). */
 bool record_save(struct context *c, struct record *now, const struct record *before, enum action_kind right,
                  const bool *touched, struct record **out);
 

@@ -26,11 +26,44 @@ static const bool *take_field_mask(struct loader *l, const struct entity *e, str
 
 struct rule_shape {
     struct place place;
-    const char *where, *follow;
+    const char *where, *follow, *of;
+    const char **to;
+    size_t to_count;
     const char **fields;
     size_t field_count;
     bool listed, except;
 };
+
+static void take_follow(struct loader *l, struct rule *r, const struct rule_shape *s)
+{
+    r->follow = load_field_named(l, s->place, "follow", r->entity, s->follow);
+    if (r->follow && r->follow->type != FIELD_REF)
+        load_fail(l, s->place, (struct str){0}, "follow: \"%s\" is not a reference", s->follow);
+    if (!s->to_count || !r->follow) return;
+    if (!r->follow->any)
+        load_fail(l, s->place, (struct str){0}, "to: \"%s\" leads to one kind of record only", s->follow);
+    r->follow_to = load_alloc(l, s->to_count, sizeof *r->follow_to);
+    for (size_t i = 0; r->follow_to && i < s->to_count; i++) {
+        const struct entity *to = load_entity_named(l, s->place, "to", s->to[i]);
+        if (to) r->follow_to[r->follow_to_count++] = to;
+    }
+}
+
+/* "opportunity.company" */
+static void take_of(struct loader *l, struct rule *r, const struct rule_shape *s)
+{
+    struct str rest = str_of(s->of), name = str_cut(&rest, '.');
+    const char *entity = arena_dup(l->arena, name), *field = rest.n ? arena_dup(l->arena, rest) : "";
+    if (!entity || !field) {
+        l->failed = true;
+        return;
+    }
+    r->of_entity = load_entity_named(l, s->place, "of", entity);
+    r->of = r->of_entity ? load_field_named(l, s->place, "of", r->of_entity, field) : NULL;
+    if (r->of && (r->of->type != FIELD_REF || r->of->to != r->entity))
+        load_fail(l, s->place, (struct str){0}, "of: \"%s\" does not refer to one record of \"%s\"", s->of,
+                  r->entity->name);
+}
 
 static void add_rule(struct loader *l, struct role *role, struct rule *rules, enum action_kind action,
                      const struct entity *e, const struct rule_shape *s)
@@ -40,10 +73,8 @@ static void add_rule(struct loader *l, struct role *role, struct rule *rules, en
         (struct rule){.role = role, .action = action, .entity = e, .where_text = s->where, .place = s->place};
     r->where = load_filter(l, s->place, "where", e, s->where);
     r->fields = take_field_mask(l, e, s->place, s->fields, s->field_count, s->listed, s->except);
-    if (!s->follow) return;
-    r->follow = load_field_named(l, s->place, "follow", e, s->follow);
-    if (r->follow && r->follow->type != FIELD_REF)
-        load_fail(l, s->place, (struct str){0}, "follow: \"%s\" is not a reference", s->follow);
+    if (s->follow) take_follow(l, r, s);
+    if (s->of) take_of(l, r, s);
 }
 
 /* Rules of the member on top of the stack: actions × entities. With rules NULL only counts. */
@@ -56,7 +87,9 @@ static size_t expand(struct loader *l, struct role *role, struct rule *rules)
     struct rule_shape s = {.place = load_place(l, t),
                            .where = load_text(l, t, "where"),
                            .follow = load_text(l, t, "follow"),
+                           .of = load_text(l, t, "of"),
                            .except = load_bool(l, t, "except")};
+    s.to = load_texts(l, t, "to", &s.to_count);
     s.fields = load_texts(l, t, "fields", &s.field_count);
     s.listed = lua_getfield(l->L, t, "fields") == LUA_TTABLE;
     lua_pop(l->L, 1);

@@ -195,11 +195,15 @@ struct rule { /* one allow { … } */
     const struct role *role;
     enum action_kind action;
     const struct entity *entity;
-    const char *where_text;     /* NULL: every row */
-    const struct filter *where; /* NULL: every row */
-    const struct field *follow; /* a ref field: the rule holds where the referenced record allows
-                                   (read for read, update for the rest); NULL */
-    const bool *fields;         /* by field index; NULL: all fields */
+    const char *where_text;          /* NULL: every row */
+    const struct filter *where;      /* NULL: every row */
+    const struct field *follow;      /* a ref field: the rule holds where the referenced record allows
+                                        (read for read, update for the rest); NULL */
+    const struct entity **follow_to; /* for a reference to anything: only to these; NULL: to all */
+    size_t follow_to_count;
+    const struct entity *of_entity; /* the rule holds for what a readable record of `of_entity` … */
+    const struct field *of;         /* … refers to by this field; NULL */
+    const bool *fields;             /* by field index; NULL: all fields */
     struct place place;
 };
 

@@ -29,6 +29,7 @@ struct filter_env {
     int64_t my_company;                                        /* partner id of partner staff; 0 */
     struct str my_directions, my_groups, my_reports, my_roles; /* JSON arrays; "[]" when empty */
     struct str my_absent;                                      /* users that I stand in for now */
+    struct str my_levels; /* of partners: that of my company and those below */
 };
 
 /* Which fields exist for whoever asks. NULL functions: everything does, unconditionally.
@@ -80,6 +81,7 @@ enum bind_kind {
     BIND_MY_GROUPS,
     BIND_MY_REPORTS,
     BIND_MY_ABSENT,
+    BIND_MY_LEVELS,
     BIND_MY_ROLES,
     BIND_DAY_START,
     BIND_DATE_START,  /* value: a day; the instant at which it starts for the user */

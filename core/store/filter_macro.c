@@ -3,9 +3,9 @@
 #include "base/id.h"
 #include "store/filter_tree.h"
 
-const char *const macro_names[] = {"me",          "my.company",    "my.directions", "my.groups", "my.reports",
-                                   "my.absent",   "my.roles",      "now",           "today",     "week_start",
-                                   "month_start", "quarter_start", "year_start",    NULL};
+const char *const macro_names[] = {"me",         "my.company",  "my.directions", "my.groups",  "my.reports",
+                                   "my.absent",  "my.levels",   "my.roles",      "now",        "today",
+                                   "week_start", "month_start", "quarter_start", "year_start", NULL};
 
 bool macro_find(struct str name, struct bind *b, enum value_type *type, bool *set)
 {
@@ -22,6 +22,7 @@ bool macro_find(struct str name, struct bind *b, enum value_type *type, bool *se
         {"my.groups", BIND_MY_GROUPS, 0, VALUE_SET, true},
         {"my.reports", BIND_MY_REPORTS, 0, VALUE_SET, true},
         {"my.absent", BIND_MY_ABSENT, 0, VALUE_SET, true},
+        {"my.levels", BIND_MY_LEVELS, 0, VALUE_SET, true},
         {"my.roles", BIND_MY_ROLES, 0, VALUE_SET, true},
         {"now", BIND_NOW, 0, VALUE_DATETIME, false},
         {"today", BIND_DAY_START, 'd', VALUE_DATE, false},
@@ -127,6 +128,7 @@ bool bind_resolve(const struct bind *b, const struct filter_env *env, struct are
     case BIND_MY_GROUPS: *out = set_value(env->my_groups); break;
     case BIND_MY_REPORTS: *out = set_value(env->my_reports); break;
     case BIND_MY_ABSENT: *out = set_value(env->my_absent); break;
+    case BIND_MY_LEVELS: *out = set_value(env->my_levels); break;
     case BIND_MY_ROLES: *out = set_value(env->my_roles); break;
     case BIND_DAY_START:
         *out = day_value(b, env, calendar_start(timezone_day(env->zone, env->now), b->unit));

@@ -231,6 +231,7 @@ static struct node *text_test(struct parser *p, const struct path *path, enum no
 
 static bool same_kind_of_set(const struct field *f, enum bind_kind kind)
 {
+    if (kind == BIND_MY_LEVELS) return f->type == FIELD_OPTION;
     if (f->type == FIELD_STAGE || (f->type != FIELD_REF && f->type != FIELD_REFS) ||
         (!f->to && f->index != SYSTEM_ID))
         return f->index == SYSTEM_ID;

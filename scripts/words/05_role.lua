@@ -19,12 +19,14 @@ core.export("allow", function(declared)
   for key, value in pairs(type(declared) == "table" and declared or {}) do
     if math.type(key) ~= "integer" then named[key] = value end
   end
-  check.attributes("allow", place, named, { where = "string", follow = "string", fields = "table" })
+  check.attributes("allow", place, named, { where = "string", follow = "string", to = "table", of = "string", fields = "table" })
+  if named.to and not named.follow then check.fail(place, "allow: \"to\" belongs to \"follow\"") end
   local fields = named.fields
   local except = fields and fields.is_except
   return {
     is_rule = true, file = place.file, line = place.line, actions = take_actions(place, declared[1]),
-    entities = check.texts("allow", place, "entities", declared[2]), where = named.where, follow = named.follow, except = except or false,
+    entities = check.texts("allow", place, "entities", declared[2]), where = named.where, follow = named.follow,
+    to = check.texts("allow", place, "to", named.to), of = named.of, except = except or false,
     fields = fields and (except and fields.names or check.texts("allow", place, "fields", fields)) or nil,
   }
 end)

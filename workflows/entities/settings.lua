@@ -33,7 +33,9 @@ entity "stage"(setting({ en = "Stage", ru = "Этап" }, { en = "Stages", ru = 
 
 entity "chain"(setting({ en = "Task chain", ru = "Цепочка задач" }, { en = "Task chains", ru = "Цепочки задач", path = "chains" }, {
   stage = ref { to = "stage", label = { en = "Starts in the stage", ru = "Начинается на этапе" } },
-}, { "stage" }))
+  direction = ref { to = "direction", label = { en = "Kept by the direction", ru = "Ведёт направление" },
+    help = { en = "Its managers may change the chain", ru = "Его руководители могут менять цепочку" } },
+}, { "stage", "direction" }))
 
 entity "chain_step" {
   label = { en = "Step of a chain", ru = "Шаг цепочки" },
