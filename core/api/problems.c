@@ -50,7 +50,7 @@ static void write_entry(struct buf *b, const struct error_entry *e, bool develop
         json_key(b, STR("expected"));
         json_array(b);
         for (struct str rest = str_of(e->expected); rest.p && rest.n;)
-            json_str(b, str_cut(&rest, ','));
+            json_str(b, str_cut(&rest, ' '));
         json_end_array(b);
     }
     if (e->suggestion) {

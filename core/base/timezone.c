@@ -252,6 +252,16 @@ int64_t timezone_day(const struct timezone_data *z, int64_t ms)
     return local >= 0 ? local / DAY_MS : (local - DAY_MS + 1) / DAY_MS;
 }
 
+int64_t timezone_instant(const struct timezone_data *z, int64_t local)
+{
+    /* Offsets change hardly ever twice in two days: those before and after are the only candidates. */
+    int64_t before = timezone_offset(z, local - DAY_MS) * INT64_C(1000),
+            after = timezone_offset(z, local + DAY_MS) * INT64_C(1000);
+    if (timezone_offset(z, local - before) * INT64_C(1000) == before) return local - before;
+    if (timezone_offset(z, local - after) * INT64_C(1000) == after) return local - after;
+    return local - before;
+}
+
 int64_t timezone_day_start(const struct timezone_data *z, int64_t days)
 {
     int64_t midnight = days * DAY_MS;

@@ -143,13 +143,7 @@ static struct stmt *prepare(struct context *c, const struct query *query, const 
     for (size_t i = 0; i < r->key_count; i++)
         sql_printf(&q, "%s%zu", i ? ", " : " ORDER BY ", i + 2);
     sql_printf(&q, " LIMIT %d", GROUPS_MAX + 1);
-    struct stmt *s =
-        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
-    sql_free(&q);
-    if (!s) return c->error->kind == ERROR_NONE ? (error_no_memory(c->error), NULL) : NULL;
-    if (sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena)) return s;
-    db_release(s);
-    return error_no_memory(c->error), NULL;
+    return sql_start(c, &q, ok);
 }
 
 static void write_average(struct buf *out, const struct field *f, struct stmt *s, int at)

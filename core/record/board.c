@@ -10,7 +10,6 @@ struct board_column {
     struct str label; /* JSON-ready text */
     int64_t count;
     int64_t sum;
-    bool has_sum;
 };
 
 struct board {
@@ -76,15 +75,9 @@ static bool label_of(struct context *c, const struct field *f, struct value key,
         sql_add(&q, "1");
     else
         ok = ok && access_row_sql(c->who, to, ACTION_READ, "t", &q);
-    struct stmt *s =
-        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
-    sql_free(&q);
-    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
-    enum step step = STEP_ERROR;
-    if (sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena))
-        step = stmt_step(s, c->error);
-    else
-        error_no_memory(c->error);
+    struct stmt *s = sql_start(c, &q, ok);
+    if (!s) return false;
+    enum step step = stmt_step(s, c->error);
     if (step == STEP_ROW && !stmt_null(s, 0)) *label = arena_str(c->arena, stmt_text(s, 0));
     db_release(s);
     return step != STEP_ERROR;
@@ -123,21 +116,15 @@ static bool count_columns(struct context *c, const struct query *query, struct b
     sql_printf(&q, " FROM %s AS t", query->entity->table);
     ok = ok && select_where(c, &q, query);
     sql_add(&q, " GROUP BY 1");
-    struct stmt *s =
-        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
-    sql_free(&q);
-    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
-    enum step step = STEP_ERROR;
-    if (!sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena))
-        error_no_memory(c->error);
-    else
-        while ((step = stmt_step(s, c->error)) == STEP_ROW) {
-            struct board_column *k = column_of(c, b, key_value(c, b->by, s, 0));
-            if (!k) break;
-            k->count = stmt_int(s, 1);
-            k->has_sum = b->sum && !stmt_null(s, 2);
-            k->sum = b->sum ? stmt_int(s, 2) : 0;
-        }
+    struct stmt *s = sql_start(c, &q, ok);
+    if (!s) return false;
+    enum step step;
+    while ((step = stmt_step(s, c->error)) == STEP_ROW) {
+        struct board_column *k = column_of(c, b, key_value(c, b->by, s, 0));
+        if (!k) break;
+        k->count = stmt_int(s, 1);
+        k->sum = b->sum ? stmt_int(s, 2) : 0;
+    }
     db_release(s);
     return step == STEP_DONE;
 }

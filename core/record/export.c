@@ -18,8 +18,9 @@ struct export
     struct db *db;
     enum export_format format;
     const struct entity *entity;
-    struct arena arena; /* what the statements bind */
-    struct arena cells; /* of one row */
+    struct arena arena;    /* what the statements bind */
+    struct arena cells;    /* of one row */
+    struct principal *who; /* held: the sets of env are its own */
     struct filter_env env;
     struct plan *plans[2]; /* in the order of reading */
     size_t plan_count, at;
@@ -108,17 +109,6 @@ static void csv_header(const struct plan *p, struct buf *out)
 
 /* ---- the life of an export ---- */
 
-/* The sets of whoever asks, as they were at the start. */
-static bool keep_env(struct context *c, struct export *x)
-{
-    struct filter_env *e = &x->env;
-    *e = c->env;
-    struct str *sets[] = {&e->my_directions, &e->my_groups, &e->my_reports, &e->my_roles};
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (sets[i]->p && !(*sets[i] = arena_str(&x->arena, *sets[i])).p) return error_no_memory(c->error);
-    return true;
-}
-
 static bool compile(struct context *c, struct export *x, const struct query *q)
 {
     struct sort sort;
@@ -140,12 +130,14 @@ struct export *export_start(struct context *c, struct db *own, const struct quer
     struct export *x = calloc(1, sizeof *x);
     if (!x) return error_no_memory(c->error), NULL;
     x->catalog = catalog_ref(c->catalog);
+    x->who = principal_ref((struct principal *)(uintptr_t)c->who);
+    x->env = c->env;
     x->db = own;
     x->format = format;
     x->entity = q->entity;
     arena_init(&x->arena, (size_t)1 << 20);
     arena_init(&x->cells, CELL_ARENA);
-    if (keep_env(c, x) && compile(c, x, q) && db_begin(own, false, c->error)) return x;
+    if (compile(c, x, q) && db_begin(own, false, c->error)) return x;
     export_free(x);
     return NULL;
 }
@@ -159,6 +151,7 @@ void export_free(struct export *x)
         plan_drop(x->plans[i]);
     arena_free(&x->arena);
     arena_free(&x->cells);
+    principal_unref(x->who);
     catalog_unref(x->catalog);
     free(x);
 }

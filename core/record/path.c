@@ -8,6 +8,22 @@ struct path_reader {
     struct record *record;
 };
 
+static bool code_of(void *ctx, const struct entity *setting, int64_t id, struct str *out, struct error *e)
+{
+    struct context *c = ((struct path_reader *)ctx)->c;
+    char *sql =
+        arena_printf(c->arena, "SELECT %s FROM %s WHERE id = ?", setting->code->column, setting->table);
+    struct stmt *s = sql ? db_prepare(c->db, str_of(sql), e) : NULL;
+    *out = (struct str){NULL, 0};
+    if (!s) return e->kind == ERROR_NONE ? error_no_memory(e) : false;
+    stmt_bind_int(s, 1, id);
+    enum step step = stmt_step(s, e);
+    if (step == STEP_ROW) *out = arena_str(c->arena, stmt_text(s, 0));
+    bool lost = step == STEP_ROW && !out->p;
+    db_release(s);
+    return lost ? error_no_memory(e) : step != STEP_ERROR;
+}
+
 static struct record *load_by_code(struct context *c, const struct entity *e, struct str code)
 {
     char *sql = arena_printf(c->arena, "SELECT id FROM %s WHERE %s = ?", e->table, e->code->column);
@@ -61,7 +77,7 @@ static bool no_memory(void *ctx, const struct field *const *path, size_t length,
 struct filter_record record_filter(struct context *c, struct record *r)
 {
     struct path_reader *p = arena_alloc(c->arena, sizeof *p);
-    if (!p) return (struct filter_record){NULL, no_memory};
+    if (!p) return (struct filter_record){NULL, no_memory, NULL};
     *p = (struct path_reader){c, r};
-    return (struct filter_record){p, read_path};
+    return (struct filter_record){p, read_path, code_of};
 }

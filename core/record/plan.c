@@ -74,7 +74,7 @@ struct plan *plan_new(struct context *c, struct str key)
 {
     struct plan *p = calloc(1, sizeof *p);
     if (!p) return error_no_memory(c->error), NULL;
-    arena_init(&p->arena, (size_t)1 << 20);
+    arena_init(&p->arena, (size_t)4 << 20);
     p->key = arena_str(&p->arena, key);
     p->id_bind = p->limit_bind = p->group_bind = -1;
     if (p->key.p) return p;
@@ -89,6 +89,25 @@ void plan_keep(struct context *c, struct plan *p)
     size_t at = slot(k, p->key);
     plan_drop(k->slots[at]);
     k->slots[at] = p;
+}
+
+bool sql_too_large(struct error *e)
+{
+    return error_set(e, ERROR_QUERY_LIMIT, "the query is too large: use fewer conditions",
+                     "слишком большой запрос: уменьшите число условий");
+}
+
+struct stmt *sql_start(struct context *c, struct sql *q, bool ok)
+{
+    struct stmt *s = NULL;
+    if (ok && !q->failed && !q->text.failed)
+        s = db_prepare(c->db, buf_view(&q->text), c->error);
+    else
+        sql_too_large(c->error);
+    sql_free(q);
+    if (!s || sql_bind_all(s, 1, q->binds, q->bind_count, &c->env, c->arena)) return s;
+    db_release(s);
+    return error_no_memory(c->error), NULL;
 }
 
 struct stmt *plan_start(struct context *c, const struct plan *p)

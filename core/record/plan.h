@@ -68,6 +68,11 @@ void plan_keep(struct context *c, struct plan *p);
 void plan_drop(struct plan *p);
 /* Prepares and binds. Release with db_release. */
 struct stmt *plan_start(struct context *c, const struct plan *p);
+/* Prepares and binds SQL that runs once, and frees its text; `ok`: building it went well. NULL with the reason.
+ * Release with db_release. */
+struct stmt *sql_start(struct context *c, struct sql *q, bool ok);
+/* Why SQL could not be built, when nothing else was said: past the bound. Always false. */
+bool sql_too_large(struct error *e);
 const unsigned char *plan_secret(const struct context *c);
 
 /* select.c */

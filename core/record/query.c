@@ -19,7 +19,8 @@ static bool finish_sql(struct context *c, struct plan *p, struct sql *q)
         p->bind_count = q->bind_count;
     }
     sql_free(q);
-    return ok && p->sql.p ? true : error_no_memory(c->error);
+    if (!ok) return sql_too_large(c->error);
+    return p->sql.p ? true : error_no_memory(c->error);
 }
 
 static struct plan *compile_get(struct context *c, const struct entity *e, struct str key, struct str fields,
@@ -41,7 +42,7 @@ static struct plan *compile_get(struct context *c, const struct entity *e, struc
     if (ok && finish_sql(c, p, &q)) return p;
     if (!ok) sql_free(&q);
     plan_drop(p);
-    if (c->error->kind == ERROR_NONE) error_no_memory(c->error);
+    sql_too_large(c->error); /* unless more is known */
     return NULL;
 }
 
@@ -215,7 +216,7 @@ struct plan *list_plan(struct context *c, const struct query *query, const struc
     if (ok && finish_sql(c, p, &q)) return p;
     if (!ok) sql_free(&q);
     plan_drop(p);
-    if (c->error->kind == ERROR_NONE) error_no_memory(c->error);
+    sql_too_large(c->error); /* unless more is known */
     return NULL;
 }
 
@@ -348,16 +349,9 @@ static bool count_rows(struct context *c, const struct query *query, int64_t *to
     struct sql q;
     sql_init(&q, c->arena);
     sql_printf(&q, "SELECT count(*) FROM %s AS t", query->entity->table);
-    bool ok = select_where(c, &q, query);
-    struct stmt *s =
-        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
-    sql_free(&q);
-    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
-    enum step step = STEP_ERROR;
-    if (sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena))
-        step = stmt_step(s, c->error);
-    else
-        error_no_memory(c->error);
+    struct stmt *s = sql_start(c, &q, select_where(c, &q, query));
+    if (!s) return false;
+    enum step step = stmt_step(s, c->error);
     if (step == STEP_ROW) *total = stmt_int(s, 0);
     db_release(s);
     return step == STEP_ROW;

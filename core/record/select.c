@@ -306,11 +306,11 @@ bool select_where(struct context *c, struct sql *q, const struct query *query)
     if (c->trusted)
         sql_add(q, "1");
     else if (!access_row_sql(c->who, e, ACTION_READ, "t", q))
-        return error_no_memory(c->error);
+        return sql_too_large(c->error);
     if (!filter_names(f, e->fields[SYSTEM_ACTIVE])) sql_add(q, " AND t.active = 1");
     if (f) {
         sql_add(q, " AND ");
-        if (!filter_sql(q, f, "t", scoped)) return error_no_memory(c->error);
+        if (!filter_sql(q, f, "t", scoped)) return sql_too_large(c->error);
     }
     return !query->q.n || search_where(c, q, query);
 }

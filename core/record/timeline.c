@@ -71,13 +71,7 @@ static struct stmt *prepare(struct context *c, const struct entity *e, int64_t i
     sql_printf(&q,
                ") AS x LEFT JOIN (SELECT id, %s AS name FROM %s) AS u ON u.id = x.who ORDER BY x.seq DESC",
                name ? name->column : "NULL", c->catalog->user ? c->catalog->user->table : "(SELECT 0 AS id)");
-    struct stmt *s =
-        ok && !q.failed && !q.text.failed ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
-    sql_free(&q);
-    if (!s) return c->error->kind == ERROR_NONE ? (error_no_memory(c->error), NULL) : NULL;
-    if (sql_bind_all(s, 1, q.binds, q.bind_count, &c->env, c->arena)) return s;
-    db_release(s);
-    return error_no_memory(c->error), NULL;
+    return sql_start(c, &q, ok);
 }
 
 static void serialize(struct buf *b, const struct json_value *v)

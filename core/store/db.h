@@ -10,6 +10,7 @@
  *   COLLATE perigee            text_compare of base/text.h
  *   fold(text)                 text_fold; contains_fold(text, part), starts_fold, ends_fold → 0/1
  * (NULL → 0) label(text, lang)          a localized text in that language ('en', 'ru')
+ *   dec_calc(a, sa, '+', b, sb, sr, …)   exact decimals from left to right, sr: scale of the step's result
  *   dec_add|sub|mul|div(a, sa, b, sb, sr)   exact decimals; NULL on overflow, missing value,
  * division by zero dec_round(a, sa, digits, sr), dec_scale(a, from, to) id_text(id) the 13
  * characters dec_sum(x)                 aggregate: exact 64-bit sum (like sum() for integers; error

@@ -87,6 +87,7 @@ enum bind_kind {
     BIND_DATE_START,  /* value: a day; the instant at which it starts for the user */
     BIND_INSTANT_DAY, /* value: an instant; its day for the user */
     BIND_LANG,
+    BIND_ZONE, /* the name of the user's time zone */
     BIND_ROLE
 };
 
@@ -134,11 +135,12 @@ bool formula_sql(struct sql *q, const struct filter *f, const char *alias, const
 /* ---- direct evaluation ---- */
 
 /* Gives the value of `path` (fields from the record outwards) for the record being tested; false on
- * failure (`e`). */
+ * failure (`e`). `code` gives the code of the setting with that id: .p NULL when there is none. */
 struct filter_record {
     void *ctx;
     bool (*get)(void *ctx, const struct field *const *path, size_t length, struct value *out,
                 struct error *e);
+    bool (*code)(void *ctx, const struct entity *setting, int64_t id, struct str *out, struct error *e);
 };
 
 bool filter_eval(const struct filter *f, const struct filter_record *r, const struct filter_env *env,

@@ -79,13 +79,31 @@ static bool holds(enum node_op op, int order)
     }
 }
 
+static bool is_null(const struct node *n, struct value left)
+{
+    if (!path_is_set(&n->path)) return left.type == VALUE_NULL;
+    return left.type == VALUE_NULL || left.s.n <= 2;
+}
+
+/* A text that may be the id of a setting stands for that setting's code. */
+static bool by_code(struct eval *v, const struct operand *o, struct value *right)
+{
+    int64_t id;
+    struct str code = {NULL, 0};
+    if (!o->setting || !v->record->code || !id_parse(right->s, &id)) return true;
+    if (!v->record->code(v->record->ctx, o->setting, id, &code, v->error)) return false;
+    if (code.p) *right = value_text(code);
+    return true;
+}
+
 static bool compare(struct eval *v, const struct node *n, const struct operand *o, enum node_op op,
                     struct value left, bool *yes)
 {
     struct value right;
     *yes = false;
     if (o->null) return true;
-    if (!resolve(v, &o->bind, &right)) return false;
+    if (o->missing) return *yes = op == OP_EQ && is_null(n, left), true;
+    if (!resolve(v, &o->bind, &right) || !by_code(v, o, &right)) return false;
     if (path_is_set(&n->path)) return right.type == VALUE_NULL || set_holds(v, left, right, yes);
     if (left.type == VALUE_NULL || right.type == VALUE_NULL) return true;
     if (o->whole_day && op == OP_EQ) {
@@ -137,12 +155,6 @@ static bool any_of(struct eval *v, const struct node *n, struct value left, bool
     for (size_t i = 0; i < n->count && !*yes; i++)
         if (!compare(v, n, &n->operands[i], OP_EQ, left, yes)) return false;
     return true;
-}
-
-static bool is_null(const struct node *n, struct value left)
-{
-    if (!path_is_set(&n->path)) return left.type == VALUE_NULL;
-    return left.type == VALUE_NULL || left.s.n <= 2;
 }
 
 static bool leaf(struct eval *v, const struct node *n, bool *yes)
@@ -218,9 +230,9 @@ static bool arithmetic(struct eval *v, const struct node *n, struct value *out)
     return true;
 }
 
-static int64_t day_of(struct value x)
+static int64_t day_of(const struct eval *v, struct value x)
 {
-    return x.type == VALUE_DATETIME ? timezone_day(NULL, x.i) : x.i;
+    return x.type == VALUE_DATETIME ? timezone_day(v->env->zone, x.i) : x.i;
 }
 
 static bool days(struct eval *v, const struct node *n, struct value *out)
@@ -228,7 +240,7 @@ static bool days(struct eval *v, const struct node *n, struct value *out)
     struct value from, to;
     if (!value_of_node(v, n->left, &from) || !value_of_node(v, n->right, &to)) return false;
     bool missing = from.type == VALUE_NULL || to.type == VALUE_NULL;
-    *out = missing ? value_null() : value_number(day_of(to) - day_of(from), 0);
+    *out = missing ? value_null() : value_number(day_of(v, to) - day_of(v, from), 0);
     return true;
 }
 

@@ -1,5 +1,6 @@
 /* filter_formula.c: the arithmetic of formula fields: exact decimals whose scales are known when the formula
  * is parsed. */
+#include "base/calendar.h"
 #include "base/decimal.h"
 #include "base/suggest.h"
 #include "store/filter_parser.h"
@@ -9,27 +10,72 @@
 static struct node *as_number(struct parser *p, struct node *n, size_t at)
 {
     if (!n || n->type == VALUE_NUMBER) return n;
+    if (n->type == VALUE_NULL) return n->type = VALUE_NUMBER, n;
     parser_fail(p, at, "type_mismatch", "number", "a number expected", "ожидалось число");
     return NULL;
 }
 
-static struct node *literal(struct parser *p, struct value v)
+static struct node *literal_node(struct parser *p, struct bind b, enum value_type type)
 {
     struct node *n = parser_node(p, NODE_LITERAL);
     if (!n) return NULL;
     n->operands = arena_alloc(p->arena, sizeof *n->operands);
     if (!n->operands) return error_no_memory(p->error), NULL;
     n->count = 1;
-    n->operands->bind = (struct bind){.kind = BIND_VALUE, .value = v};
-    n->type = v.type;
-    n->scale = v.scale;
-    return parser_advance(p) ? n : NULL;
+    n->operands->bind = b;
+    n->type = type;
+    n->scale = b.value.scale;
+    return n;
+}
+
+static struct node *literal(struct parser *p, struct value v)
+{
+    struct node *n = literal_node(p, (struct bind){.kind = BIND_VALUE, .value = v}, v.type);
+    return n && parser_advance(p) ? n : NULL;
+}
+
+/* @today, @now - 3d, @month_start: those that are a point in time. */
+static struct node *macro(struct parser *p)
+{
+    struct bind b;
+    enum value_type type;
+    bool set;
+    struct token t = p->token;
+    if (!macro_find(t.text, &b, &type, &set)) return unknown_macro(p, t.text, t.at), NULL;
+    if (type != VALUE_DATE && type != VALUE_DATETIME)
+        return parser_fail(p, t.at, "not_usable", "field number date",
+                           "@%.*s is no value that a formula can use",
+                           "@%.*s нельзя использовать в формуле как значение", STR_ARG(t.text)),
+               NULL;
+    b.as_datetime = type == VALUE_DATETIME;
+    if (!parser_advance(p) || !macro_duration(p, &b)) return NULL;
+    return literal_node(p, b, type);
+}
+
+static struct node *date(struct parser *p, struct token t)
+{
+    int64_t v;
+    if (t.kind == TOKEN_DATE && calendar_parse_date(t.text, &v)) return literal(p, value_of(VALUE_DATE, v));
+    if (t.kind == TOKEN_DATETIME && calendar_parse_datetime(t.text, &v))
+        return literal(p, value_of(VALUE_DATETIME, v));
+    return parser_fail(p, t.at, "bad_value", "date", "\"%.*s\" is not a date", "«%.*s» не дата",
+                       STR_ARG(t.text)),
+           NULL;
+}
+
+static struct node *word(struct parser *p, struct str name)
+{
+    if (str_is(name, "null")) return literal(p, value_null());
+    return literal(p, value_of(VALUE_BOOL, str_is(name, "true")));
 }
 
 /* Both sides of a choice get one type and the larger scale. */
 static bool unify(struct parser *p, struct node *n, size_t at)
 {
-    if (n->left->type != n->right->type)
+    struct node *l = n->left, *r = n->right;
+    if (l->type == VALUE_NULL) l->type = r->type, l->scale = r->scale;
+    if (r->type == VALUE_NULL) r->type = l->type, r->scale = l->scale;
+    if (l->type != r->type)
         return parser_fail(p, at, "type_mismatch", NULL, "both values must be of one type",
                            "оба значения должны быть одного типа");
     n->type = n->left->type;
@@ -97,7 +143,7 @@ static struct node *call(struct parser *p, struct str name, size_t at)
     static const char *const names[] = {"coalesce", "round", "days", "if"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         suggest_try(&s, str_of(names[i]));
-    parser_fail(p, at, "unknown_function", "coalesce,round,days,if", "there is no function \"%.*s\"",
+    parser_fail(p, at, "unknown_function", "coalesce round days if", "there is no function \"%.*s\"",
                 "нет функции «%.*s»", STR_ARG(name));
     parser_suggest(p, s.best);
     return NULL;
@@ -119,26 +165,6 @@ static struct node *field_value(struct parser *p)
     return n;
 }
 
-/* @now, @today and the other starts; what depends on the asker otherwise would make a sum differ by reader.
- */
-static struct node *moment(struct parser *p)
-{
-    struct bind b;
-    enum value_type type;
-    bool set;
-    size_t at = p->token.at;
-    if (!macro_find(p->token.text, &b, &type, &set) || (b.kind != BIND_NOW && b.kind != BIND_DAY_START))
-        return parser_fail(p, at, "not_usable", "macro", "\"@%.*s\" cannot be used in a formula",
-                           "«@%.*s» нельзя использовать в формуле", STR_ARG(p->token.text)),
-               NULL;
-    struct node *n = literal(p, value_null());
-    if (!n) return NULL;
-    b.as_datetime = b.kind == BIND_NOW;
-    n->operands->bind = b;
-    n->type = b.as_datetime ? VALUE_DATETIME : VALUE_DATE;
-    return n;
-}
-
 static struct node *atom(struct parser *p)
 {
     struct token t = p->token;
@@ -152,17 +178,17 @@ static struct node *atom(struct parser *p)
         return literal(p, v);
     }
     if (t.kind == TOKEN_STRING) return literal(p, value_text(t.text));
-    if (t.kind == TOKEN_MACRO) return moment(p);
-    if (t.kind == TOKEN_NAME && (str_is(t.text, "true") || str_is(t.text, "false")))
-        return literal(p, value_of(VALUE_BOOL, str_is(t.text, "true")));
+    if (t.kind == TOKEN_DATE || t.kind == TOKEN_DATETIME) return date(p, t);
+    if (t.kind == TOKEN_MACRO) return macro(p);
     if (parser_accept(p, "(")) {
         struct node *n = parse_sum(p);
         return n && parser_expect(p, ")") ? n : NULL;
     }
     if (t.kind != TOKEN_NAME)
-        return parser_fail(p, t.at, "syntax", "field,number", "a field or a number expected",
-                           "ожидалось поле или число"),
+        return parser_fail(p, t.at, "syntax", "field number string date macro (",
+                           "a field or a value expected", "ожидалось поле или значение"),
                NULL;
+    if (str_is(t.text, "null") || str_is(t.text, "true") || str_is(t.text, "false")) return word(p, t.text);
     /* A name with "(" behind it is a function. */
     size_t next;
     struct token after = filter_lex(p->arena, p->text, p->next, &next);
@@ -240,6 +266,32 @@ struct node *parse_sum(struct parser *p)
     return arithmetic(p, "+", OP_ADD, "-", OP_SUB, product);
 }
 
+/* What SQLite's parser keeps on its stack for the formula; of its 100 places the rest is for the question
+ * around. A call takes three, other parentheses one. */
+#define NESTING_MAX 50
+
+static int nesting(struct parser *p, const struct filter *f)
+{
+    struct sql q;
+    int depth = 0, most = 0, open[256];
+    size_t n = 0;
+    sql_init(&q, p->arena);
+    bool ok = formula_sql(&q, f, "t", NULL);
+    for (size_t i = 0; ok && i < q.text.n; i++) {
+        char c = q.text.p[i], before = i ? q.text.p[i - 1] : ' ';
+        if (c == ')' && n) depth -= open[--n];
+        if (c != '(') continue;
+        ok = n < sizeof open / sizeof *open;
+        if (!ok) break;
+        bool call = (before >= 'a' && before <= 'z') || before == '_';
+        open[n++] = call ? 3 : 1;
+        depth += open[n - 1];
+        if (depth > most) most = depth;
+    }
+    sql_free(&q);
+    return ok ? most : NESTING_MAX + 1;
+}
+
 const struct filter *filter_parse_formula(struct arena *arena, const struct catalog *c,
                                           const struct entity *entity, struct str text, enum field_type type,
                                           int scale, struct error *e)
@@ -261,10 +313,14 @@ const struct filter *filter_parse_formula(struct arena *arena, const struct cata
                          .scale = scale};
     if (!f->root) return NULL;
     if (p.token.kind != TOKEN_END)
-        return parser_fail(&p, p.token.at, "syntax", "operator,end", "an operator or the end expected",
+        return parser_fail(&p, p.token.at, "syntax", "operator end", "an operator or the end expected",
                            "ожидалась операция или конец"),
                NULL;
-    if (f->root->type != f->type)
+    if (nesting(&p, f) > NESTING_MAX)
+        return parser_fail(&p, 0, "too_deep", NULL, "the formula is nested too deeply",
+                           "слишком большая вложенность формулы"),
+               NULL;
+    if (f->root->type != f->type && f->root->type != VALUE_NULL)
         return parser_fail(&p, 0, "type_mismatch", NULL, "the formula does not give a value of type %s",
                            "формула даёт значение не типа %s", field_type_name(type)),
                NULL;

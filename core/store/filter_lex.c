@@ -12,9 +12,10 @@ static bool is_name(char c, bool first)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (!first && is_digit(c));
 }
 
-static struct token bad(struct token t, const char *en, const char *ru)
+static struct token bad(struct token t, size_t at, const char *en, const char *ru)
 {
     t.kind = TOKEN_BAD;
+    t.bad_at = at;
     t.bad = en;
     t.bad_ru = ru;
     return t;
@@ -61,8 +62,10 @@ static struct token quoted(struct arena *arena, struct str s, size_t *i, struct 
     struct buf b;
     buf_init(&b, s.n + 8);
     bool closed = false, ok = true;
+    size_t escape = 0;
     while (*i < s.n && ok && !closed) {
         char c = s.p[(*i)++];
+        escape = *i - 1;
         if (c == quote)
             closed = true;
         else if (c != '\\')
@@ -88,9 +91,10 @@ static struct token quoted(struct arena *arena, struct str s, size_t *i, struct 
     bool memory = !b.failed && t.text.p;
     buf_free(&b);
     if (!ok)
-        return bad(t, "unknown escape in the string", "неизвестная последовательность после \\ в строке");
-    if (!closed) return bad(t, "the string does not end", "строка не закончена");
-    return memory ? t : bad(t, "no memory left", "не хватает памяти");
+        return bad(t, escape, "unknown escape in the string",
+                   "неизвестная последовательность после \\ в строке");
+    if (!closed) return bad(t, t.at, "the string does not end", "строка не закончена");
+    return memory ? t : bad(t, t.at, "no memory left", "не хватает памяти");
 }
 
 static bool date_at(struct str s, size_t i)
@@ -126,6 +130,12 @@ static struct token number(struct str s, size_t *i, struct token t)
         for (++*i; *i < s.n && is_digit(s.p[*i]); ++*i) {
         }
     t.kind = TOKEN_NUMBER;
+    size_t e = *i;
+    if (e < s.n && (s.p[e] == 'e' || s.p[e] == 'E')) {
+        e += e + 1 < s.n && (s.p[e + 1] == '-' || s.p[e + 1] == '+') ? 2 : 1;
+        while (e < s.n && is_digit(s.p[e]))
+            *i = ++e;
+    }
     if (*i < s.n && is_name(s.p[*i], true)) {
         t.kind = TOKEN_DURATION;
         while (*i < s.n && is_name(s.p[*i], false))
@@ -165,7 +175,7 @@ struct token filter_lex(struct arena *arena, struct str s, size_t at, size_t *ne
     size_t length = (d == '=' && strchr("!<>", c)) ? 2 : 1;
     if (length == 1 && !strchr("=<>(),.+-*/", c)) {
         *next = i + 1;
-        return bad(t, "this character means nothing here", "этот символ здесь ничего не значит");
+        return bad(t, i, "this character means nothing here", "этот символ здесь ничего не значит");
     }
     *next = i + length;
     t.kind = TOKEN_SYMBOL;

@@ -75,17 +75,22 @@ static int64_t add_to_day(int64_t day, const struct bind *b)
     return day + b->add_days;
 }
 
-/* Days and months move the local day and keep the time of day in UTC. */
-static int64_t add_to_instant(int64_t ms, const struct bind *b)
+/* Days and months move the local day and keep the local time of day. */
+static int64_t add_to_instant(int64_t ms, const struct bind *b, const struct timezone_data *zone)
 {
-    int64_t day = ms >= 0 ? ms / DAY_MS : (ms - DAY_MS + 1) / DAY_MS;
-    return add_to_day(day, b) * DAY_MS + (ms - day * DAY_MS) + b->add_ms;
+    if (b->add_days || b->add_months) {
+        int64_t day = timezone_day(zone, ms);
+        int64_t time = ms + timezone_offset(zone, ms) * INT64_C(1000) - day * DAY_MS;
+        ms = timezone_instant(zone, add_to_day(day, b) * DAY_MS + time);
+    }
+    return ms + b->add_ms;
 }
 
 static struct value day_value(const struct bind *b, const struct filter_env *env, int64_t day)
 {
     day = add_to_day(day, b);
-    if (!b->as_datetime) return value_of(VALUE_DATE, day);
+    if (!b->as_datetime) /* "@today + 30h" is tomorrow, "@today - 1h" yesterday */
+        return value_of(VALUE_DATE, day + (b->add_ms >= 0 ? b->add_ms : b->add_ms - DAY_MS + 1) / DAY_MS);
     return value_of(VALUE_DATETIME, timezone_day_start(env->zone, day) + b->add_ms);
 }
 
@@ -115,8 +120,8 @@ bool bind_resolve(const struct bind *b, const struct filter_env *env, struct are
     switch (b->kind) {
     case BIND_VALUE: *out = b->value; break;
     case BIND_NOW:
-        *out = b->as_datetime ? value_of(VALUE_DATETIME, add_to_instant(env->now, b))
-                              : value_of(VALUE_DATE, add_to_day(timezone_day(env->zone, env->now), b));
+        *out = value_of(VALUE_DATETIME, add_to_instant(env->now, b, env->zone));
+        if (!b->as_datetime) *out = value_of(VALUE_DATE, timezone_day(env->zone, out->i));
         break;
     case BIND_ME:
         if (env->me) *out = value_of(VALUE_ID, env->me);
@@ -138,6 +143,7 @@ bool bind_resolve(const struct bind *b, const struct filter_env *env, struct are
         break;
     case BIND_INSTANT_DAY: *out = value_of(VALUE_DATE, timezone_day(env->zone, b->value.i)); break;
     case BIND_LANG: *out = value_text(str_of(lang_code(env->lang))); break;
+    case BIND_ZONE: *out = value_text(env->zone ? str_of(timezone_name(env->zone)) : STR("UTC")); break;
     case BIND_ROLE: *out = value_of(VALUE_BOOL, has_role(env->my_roles, b->value.s, arena)); break;
     }
     return !b->id_text || id_text_value(arena, out);

@@ -83,7 +83,7 @@ static bool text_operand(struct parser *p, const struct field *f, struct str tex
     case FIELD_DECIMAL:
     case FIELD_MONEY:
     case FIELD_PERCENT: return mismatch(p, at, f, "number");
-    case FIELD_BOOLEAN: return mismatch(p, at, f, "true,false");
+    case FIELD_BOOLEAN: return mismatch(p, at, f, "true false");
     default: set_value(o, value_text(text)); return true;
     }
 }
@@ -94,7 +94,7 @@ static bool number_operand(struct parser *p, const struct field *f, struct str t
     int64_t v;
     int scale;
     if (field_value_type(f) != VALUE_NUMBER)
-        return mismatch(p, at, f, field_value_type(f) == VALUE_BOOL ? "true,false" : "string");
+        return mismatch(p, at, f, field_value_type(f) == VALUE_BOOL ? "true false" : "string");
     if (decimal_parse_any(text, &v, &scale) != DECIMAL_OK)
         return parser_fail(p, at, "bad_value", "number", "%.*s is too long a number",
                            "%.*s: слишком длинное число", STR_ARG(text));
@@ -123,7 +123,7 @@ static bool param_operand(struct parser *p, const struct field *f, struct operan
         if (wanted != VALUE_NUMBER) return mismatch(p, at, f, "number");
         break;
     case VALUE_BOOL:
-        if (wanted != VALUE_BOOL) return mismatch(p, at, f, "true,false");
+        if (wanted != VALUE_BOOL) return mismatch(p, at, f, "true false");
         break;
     default:
         if (v.type != wanted && !(wanted == VALUE_SET && v.type == VALUE_ID)) return mismatch(p, at, f, NULL);
@@ -132,7 +132,7 @@ static bool param_operand(struct parser *p, const struct field *f, struct operan
     return true;
 }
 
-static bool unknown_macro(struct parser *p, struct str name, size_t at)
+bool unknown_macro(struct parser *p, struct str name, size_t at)
 {
     struct suggest s;
     suggest_start(&s, name);
@@ -145,7 +145,7 @@ static bool unknown_macro(struct parser *p, struct str name, size_t at)
 }
 
 /* @today + 3d */
-static bool macro_duration(struct parser *p, struct bind *b)
+bool macro_duration(struct parser *p, struct bind *b)
 {
     while (parser_is(p, "+") || parser_is(p, "-")) {
         bool minus = parser_is(p, "-");
@@ -171,13 +171,18 @@ static bool macro_operand(struct parser *p, const struct field *f, struct operan
                            "@%.*s — множество: используйте in", STR_ARG(name));
     if (!parser_advance(p)) return false;
     if (type == VALUE_ID) {
-        if (wanted != VALUE_ID && wanted != VALUE_SET) return mismatch(p, at, f, NULL);
+        /* Without the catalog (defaults) and for ids the target is not known. */
+        const char *to = f->to && !f->any ? f->to->name : NULL;
+        bool leads = !to || strcmp(to, o->bind.kind == BIND_ME ? "user" : "partner") == 0;
+        if ((wanted != VALUE_ID && wanted != VALUE_SET) || !leads) return mismatch(p, at, f, NULL);
         return true;
     }
     if (wanted != VALUE_DATE && wanted != VALUE_DATETIME) return mismatch(p, at, f, NULL);
     o->bind.as_datetime = wanted == VALUE_DATETIME;
-    o->whole_day = wanted == VALUE_DATETIME && o->bind.kind == BIND_DAY_START;
-    return macro_duration(p, &o->bind);
+    if (!macro_duration(p, &o->bind)) return false;
+    /* "@today + 3h" is an instant like any other. */
+    o->whole_day = wanted == VALUE_DATETIME && o->bind.kind == BIND_DAY_START && o->bind.add_ms == 0;
+    return true;
 }
 
 bool parse_operand(struct parser *p, const struct field *f, struct operand *o)
@@ -195,6 +200,7 @@ bool parse_operand(struct parser *p, const struct field *f, struct operand *o)
             return mismatch(p, t.at, f, NULL);
         return date_operand(p, f, t.text, t.at, o) && parser_advance(p);
     case TOKEN_NAME:
+        if (str_is(t.text, "null")) return o->missing = true, parser_advance(p);
         if (!str_is(t.text, "true") && !str_is(t.text, "false")) break;
         if (field_value_type(f) != VALUE_BOOL) return mismatch(p, t.at, f, NULL);
         set_value(o, value_of(VALUE_BOOL, str_is(t.text, "true")));

@@ -12,6 +12,11 @@ bool parser_fail(struct parser *p, size_t at, const char *code, const char *expe
     va_start(args, ru);
     const char *message = arena_vprintf(p->arena, p->error->lang == LANG_RU ? ru : en, args);
     va_end(args);
+    if (p->token.kind == TOKEN_BAD && at == p->token.at) { /* the token's own mistake says more */
+        message = p->error->lang == LANG_RU ? p->token.bad_ru : p->token.bad;
+        at = p->token.bad_at;
+        code = "syntax";
+    }
     long offset = (long)text_length((struct str){p->text.p, at < p->text.n ? at : p->text.n});
     struct error_entry *entry = error_add(p->error, p->pointer, code, "%s", "%s", message ? message : code);
     entry->offset = offset;
@@ -25,12 +30,12 @@ void parser_suggest(struct parser *p, struct str best)
     if (best.p && p->error->last) p->error->last->suggestion = arena_dup(p->arena, best);
 }
 
+/* A bad token fits nowhere: whoever looks at it refuses it, and says what was expected instead. */
 bool parser_advance(struct parser *p)
 {
+    if (p->error->kind != ERROR_NONE) return false;
     p->token = filter_lex(p->arena, p->text, p->next, &p->next);
-    if (p->token.kind != TOKEN_BAD) return true;
-    return parser_fail(p, p->token.at, "syntax", NULL, "%s", "%s",
-                       p->error->lang == LANG_RU ? p->token.bad_ru : p->token.bad);
+    return true;
 }
 
 bool parser_is(const struct parser *p, const char *text)
@@ -45,8 +50,13 @@ bool parser_accept(struct parser *p, const char *text)
 
 bool parser_expect(struct parser *p, const char *symbol)
 {
+    return parser_expect_of(p, symbol, symbol);
+}
+
+bool parser_expect_of(struct parser *p, const char *symbol, const char *expected)
+{
     if (parser_is(p, symbol)) return parser_advance(p);
-    return parser_fail(p, p->token.at, "syntax", symbol, "\"%s\" expected", "ожидалось «%s»", symbol);
+    return parser_fail(p, p->token.at, "syntax", expected, "\"%s\" expected", "ожидалось «%s»", symbol);
 }
 
 bool parser_enter(struct parser *p)
@@ -95,6 +105,15 @@ static const struct entity *target(const struct parser *p, const struct field *f
     return f->type == FIELD_STAGE ? p->catalog->stage : f->type == FIELD_REF && !f->any ? f->to : NULL;
 }
 
+static bool is_keyword(struct str name)
+{
+    static const char *const words[] = {"and",      "or",     "not",  "in",   "is",    "between",
+                                        "contains", "starts", "ends", "true", "false", "null"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (str_is(name, words[i])) return true;
+    return false;
+}
+
 bool parse_path(struct parser *p, struct path *out)
 {
     const struct entity *e = p->entity;
@@ -108,6 +127,9 @@ bool parse_path(struct parser *p, struct path *out)
             return parser_fail(p, at, "too_deep", NULL, "a path has at most %d names",
                                "в пути не больше %d имён", FILTER_PATH_MAX);
         const struct field *f = entity_field(e, name);
+        if (!f && is_keyword(name))
+            return parser_fail(p, at, "syntax", "field", "a field expected, not \"%.*s\"",
+                               "ожидалось поле, а не «%.*s»", STR_ARG(name));
         if (!f || !visible(p, e, f)) return unknown_field(p, e, name, at);
         out->fields[out->n++] = f;
         if (!parser_advance(p)) return false;
@@ -172,21 +194,15 @@ static struct node *compare(struct parser *p, const struct path *path, enum node
     if (!n) return NULL;
     n->path = *path;
     n->op = op == OP_NE ? OP_EQ : op;
-    if (null) {
-        if (op != OP_EQ && op != OP_NE) {
-            parser_fail(p, p->token.at, "bad_value", "value",
-                        "null can only be compared with = and !=", "null сравнивают только через = и !=");
-            return NULL;
-        }
-        return parser_advance(p) ? negated(p, n, op == OP_NE) : NULL;
-    }
+    if (null && (op == OP_EQ || op == OP_NE)) return parser_advance(p) ? negated(p, n, op == OP_NE) : NULL;
+    n->kind = NODE_COMPARE;
     if (only_null(f)) {
         parser_fail(p, at, "not_filterable", "is", "\"%s\" can only be tested with is null",
                     "поле «%s» можно проверить только через is null", f->name);
         return NULL;
     }
     if (op != OP_EQ && op != OP_NE && !orderable(f)) {
-        parser_fail(p, at, "type_mismatch", "=,!=,in", "\"%s\" has no order",
+        parser_fail(p, at, "type_mismatch", "= != in", "\"%s\" has no order",
                     "значения поля «%s» не упорядочены", f->name);
         return NULL;
     }
@@ -201,7 +217,7 @@ static struct node *text_test(struct parser *p, const struct path *path, enum no
 {
     struct node *n = parser_node(p, NODE_TEXT);
     if (!is_text(path_last(path))) {
-        parser_fail(p, p->token.at, "type_mismatch", "=,!=,<,>", "\"%s\" is not text",
+        parser_fail(p, p->token.at, "type_mismatch", "= != < >", "\"%s\" is not text",
                     "поле «%s» не текстовое", path_last(path)->name);
         return NULL;
     }
@@ -254,8 +270,9 @@ static struct node *in_macro(struct parser *p, struct node *n)
     struct bind b;
     const struct field *f = path_last(&n->path);
     if (!macro_find(p->token.text, &b, &type, &set) || !set) {
-        parser_fail(p, at, "unknown_macro", "(,@my.directions,@my.groups,@my.reports",
-                    "\"@%.*s\" is not a set", "«@%.*s» не множество", STR_ARG(p->token.text));
+        parser_fail(p, at, macro_find(p->token.text, &b, &type, &set) ? "type_mismatch" : "unknown_macro",
+                    "( @my.directions @my.groups @my.reports", "\"@%.*s\" is not a set",
+                    "«@%.*s» не множество", STR_ARG(p->token.text));
         return NULL;
     }
     if (!same_kind_of_set(f, b.kind)) {
@@ -282,7 +299,7 @@ static struct node *in_list(struct parser *p, const struct path *path)
         return NULL;
     }
     if (p->token.kind == TOKEN_MACRO) return in_macro(p, n);
-    if (!parser_expect(p, "(")) return NULL;
+    if (!parser_expect_of(p, "(", "( macro")) return NULL;
     n->operands = arena_array(p->arena, FILTER_TERMS_MAX, sizeof *n->operands);
     if (!n->operands) return error_no_memory(p->error), NULL;
     do {
@@ -293,7 +310,7 @@ static struct node *in_list(struct parser *p, const struct path *path)
         }
         if (!parse_operand(p, path_last(path), &n->operands[n->count++])) return NULL;
     } while (parser_accept(p, ","));
-    return parser_expect(p, ")") ? n : NULL;
+    return parser_expect_of(p, ")", ", )") ? n : NULL;
 }
 
 static struct node *between(struct parser *p, const struct path *path)
@@ -305,7 +322,7 @@ static struct node *between(struct parser *p, const struct path *path)
     n->count = 2;
     if (!n->operands) return error_no_memory(p->error), NULL;
     if (only_null(path_last(path)) || !orderable(path_last(path))) {
-        parser_fail(p, p->token.at, "type_mismatch", "=,!=,in", "\"%s\" has no order",
+        parser_fail(p, p->token.at, "type_mismatch", "= != in", "\"%s\" has no order",
                     "значения поля «%s» не упорядочены", path_last(path)->name);
         return NULL;
     }
@@ -320,7 +337,7 @@ static struct node *is_null(struct parser *p, const struct path *path)
     if (!n || !parser_advance(p)) return NULL;
     n->path = *path;
     bool not = parser_accept(p, "not");
-    return parser_expect(p, "null") ? negated(p, n, not ) : NULL;
+    return parser_expect_of(p, "null", not ? "null" : "null not") ? negated(p, n, not ) : NULL;
 }
 
 static struct node *operator(struct parser *p, const struct path *path)
@@ -335,7 +352,7 @@ static struct node *operator(struct parser *p, const struct path *path)
     if (parser_is(p, "in")) return negated(p, in_list(p, path), not );
     if (parser_is(p, "between")) return negated(p, between(p, path), not );
     parser_fail(p, p->token.at, "syntax",
-                not ? "in,between" : "=,!=,<,<=,>,>=,contains,starts,ends,in,is,between,not",
+                not ? "in between" : "= != < <= > >= contains starts ends in is between not",
                 "an operator expected", "ожидалась операция");
     return NULL;
 }
@@ -377,7 +394,7 @@ static struct node *parse_not(struct parser *p)
         n = NULL;
     else if (parser_accept(p, "(")) {
         n = parse_or(p);
-        if (n && !parser_expect(p, ")")) n = NULL;
+        if (n && !parser_expect_of(p, ")", "and or )")) n = NULL;
     } else
         n = p->error->kind == ERROR_NONE ? test(p) : NULL;
     p->depth--;
@@ -437,7 +454,7 @@ const struct filter *filter_parse(struct arena *arena, const struct catalog *c, 
     *f = (struct filter){.entity = entity, .catalog = c, .root = parse_or(&p), .type = VALUE_BOOL};
     if (!f->root) return NULL;
     if (p.token.kind != TOKEN_END)
-        return parser_fail(&p, p.token.at, "syntax", "and,or,end", "\"and\", \"or\" or the end expected",
+        return parser_fail(&p, p.token.at, "syntax", "and or end", "\"and\", \"or\" or the end expected",
                            "ожидалось and, or или конец"),
                NULL;
     return f;

@@ -26,8 +26,11 @@ bool parser_is(const struct parser *p, const char *symbol_or_word);
 /* Takes it when it is there. */
 bool parser_accept(struct parser *p, const char *symbol_or_word);
 bool parser_expect(struct parser *p, const char *symbol);
+/* The same; what else would do here stands in `expected`. */
+bool parser_expect_of(struct parser *p, const char *symbol, const char *expected);
 
-/* Fails at byte offset `at`. `expected` is a comma separated list of token names, or NULL. Always false. */
+/* Fails at byte offset `at`. `expected` is a list of token names with spaces between, or NULL. Always false.
+ */
 bool parser_fail(struct parser *p, size_t at, const char *code, const char *expected, const char *en,
                  const char *ru, ...) __attribute__((format(printf, 5, 7), format(printf, 6, 7)));
 void parser_suggest(struct parser *p, struct str best);
@@ -39,6 +42,9 @@ struct node *parser_node(struct parser *p, enum node_kind kind);
 bool parse_path(struct parser *p, struct path *out);
 /* One value for comparison with `field`. */
 bool parse_operand(struct parser *p, const struct field *field, struct operand *out);
+/* ("+"|"-") duration, any number of times, into the bind. */
+bool macro_duration(struct parser *p, struct bind *b);
+bool unknown_macro(struct parser *p, struct str name, size_t at); /* always false */
 /* or-expression: the whole grammar of tests. */
 struct node *parse_or(struct parser *p);
 /* A value expression of formulas. */

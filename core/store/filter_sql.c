@@ -5,8 +5,8 @@
 #include "base/id.h"
 #include "store/filter_tree.h"
 
-static bool node_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
-                     const struct filter_scope *scope);
+static bool logic_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                      const struct filter_scope *scope);
 static bool value_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
                       const struct filter_scope *scope);
 
@@ -137,8 +137,11 @@ static bool number_compare(struct sql *q, const struct filter *f, const struct n
 {
     int scale = path_last(&n->path)->scale;
     struct value v = o->bind.value;
+    for (; v.scale > scale && v.i % 10 == 0; v.scale--)
+        v.i /= 10; /* what a script gives may have zeros at its end */
     if (v.scale <= scale) {
         struct bind b = o->bind;
+        b.value = v;
         if (!decimal_rescale(v.i, v.scale, scale, &b.value.i)) b.value.i = v.i > 0 ? INT64_MAX : -INT64_MAX;
         b.value.scale = scale;
         if (!lhs(q, f, n, alias, scope)) return false;
@@ -174,6 +177,9 @@ static bool whole_day(struct sql *q, const struct filter *f, const struct node *
     return fine(q);
 }
 
+static bool null_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                     const struct filter_scope *scope);
+
 static bool compare_sql(struct sql *q, const struct filter *f, const struct node *n, const struct operand *o,
                         enum node_op op, const char *alias, const struct filter_scope *scope)
 {
@@ -182,6 +188,7 @@ static bool compare_sql(struct sql *q, const struct filter *f, const struct node
         sql_add(q, "0");
         return fine(q);
     }
+    if (o->missing) return op == OP_EQ ? null_sql(q, f, n, alias, scope) : (sql_add(q, "0"), fine(q));
     if (type == VALUE_SET) return contains_sql(q, f, n, o, alias, scope);
     if (type == VALUE_NUMBER && o->bind.kind == BIND_VALUE)
         return number_compare(q, f, n, o, op, alias, scope);
@@ -221,7 +228,7 @@ static bool in_sql(struct sql *q, const struct filter *f, const struct node *n, 
     enum value_type type = field_value_type(path_last(&n->path));
     bool plain = type == VALUE_TEXT || type == VALUE_ID || type == VALUE_DATE || type == VALUE_BOOL;
     for (size_t i = 0; i < n->count; i++)
-        plain = plain && !n->operands[i].setting && !n->operands[i].null;
+        plain = plain && !n->operands[i].setting && !n->operands[i].null && !n->operands[i].missing;
     sql_add(q, "(");
     if (plain && !lhs(q, f, n, alias, scope)) return false;
     if (plain) sql_add(q, " IN (");
@@ -262,23 +269,17 @@ static bool between_sql(struct sql *q, const struct filter *f, const struct node
     return fine(q);
 }
 
-static bool node_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+/* ---- logic ----
+ *
+ * SQLite's parser keeps at most 100 things on its stack, and each open parenthesis is one of them. So "not"
+ * is pushed down to the tests (the logic has two values: De Morgan holds), chains are written flat,
+ * parentheses stand only around an OR inside an AND, and the deeper side comes first: fifty levels then cost
+ * at most half as many. */
+
+static bool leaf_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
                      const struct filter_scope *scope)
 {
     switch (n->kind) {
-    case NODE_AND:
-    case NODE_OR:
-        sql_add(q, "(");
-        if (!node_sql(q, f, n->left, alias, scope)) return false;
-        sql_add(q, n->kind == NODE_AND ? " AND " : " OR ");
-        if (!node_sql(q, f, n->right, alias, scope)) return false;
-        sql_add(q, ")");
-        return fine(q);
-    case NODE_NOT:
-        sql_add(q, "((");
-        if (!node_sql(q, f, n->left, alias, scope)) return false;
-        sql_add(q, ") IS NOT 1)");
-        return fine(q);
     case NODE_COMPARE: return compare_sql(q, f, n, n->operands, n->op, alias, scope);
     case NODE_TEXT: return text_sql(q, f, n, alias, scope);
     case NODE_NULL: return null_sql(q, f, n, alias, scope);
@@ -290,10 +291,60 @@ static bool node_sql(struct sql *q, const struct filter *f, const struct node *n
     }
 }
 
+static bool is_logic(const struct node *n)
+{
+    return n->kind == NODE_AND || n->kind == NODE_OR;
+}
+
+static const struct node *without_not(const struct node *n, bool *negated)
+{
+    for (; n->kind == NODE_NOT; n = n->left)
+        *negated = !*negated;
+    return n;
+}
+
+/* How many parentheses the deepest test of a node stands in. */
+static int depth_of(const struct node *n)
+{
+    bool ignored = false;
+    n = without_not(n, &ignored);
+    if (!is_logic(n)) return 0;
+    int left = depth_of(n->left), right = depth_of(n->right);
+    return 1 + (left > right ? left : right);
+}
+
+/* `inside`: what the expression around is: NODE_AND, NODE_OR, or NODE_NOT for none. */
+static bool node_sql(struct sql *q, const struct filter *f, const struct node *n, bool negated,
+                     enum node_kind inside, const char *alias, const struct filter_scope *scope)
+{
+    n = without_not(n, &negated);
+    if (!is_logic(n)) {
+        if (negated) sql_add(q, "((");
+        if (!leaf_sql(q, f, n, alias, scope)) return false;
+        if (negated) sql_add(q, ") IS NOT 1)");
+        return fine(q);
+    }
+    enum node_kind kind = (n->kind == NODE_AND) != negated ? NODE_AND : NODE_OR;
+    bool parentheses = kind == NODE_OR && inside == NODE_AND;
+    bool swap = depth_of(n->right) > depth_of(n->left);
+    if (parentheses) sql_add(q, "(");
+    if (!node_sql(q, f, swap ? n->right : n->left, negated, kind, alias, scope)) return false;
+    sql_add(q, kind == NODE_AND ? " AND " : " OR ");
+    if (!node_sql(q, f, swap ? n->left : n->right, negated, kind, alias, scope)) return false;
+    if (parentheses) sql_add(q, ")");
+    return fine(q);
+}
+
+static bool logic_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
+                      const struct filter_scope *scope)
+{
+    return node_sql(q, f, n, false, NODE_NOT, alias, scope);
+}
+
 bool filter_sql(struct sql *q, const struct filter *f, const char *alias, const struct filter_scope *scope)
 {
     sql_add(q, "(");
-    if (!node_sql(q, f, f->root, alias, scope)) return false;
+    if (!logic_sql(q, f, f->root, alias, scope)) return false;
     sql_add(q, ")");
     return fine(q);
 }
@@ -310,16 +361,28 @@ static bool scaled_sql(struct sql *q, const struct filter *f, const struct node 
     return fine(q);
 }
 
+/* a + b - c * … from left to right in one call: a call within a call for each step would soon be too deep for
+ * SQLite's parser. A function takes 127 arguments: two and four for each step. */
+#define STEPS_MAX 30
+
 static bool arithmetic_sql(struct sql *q, const struct filter *f, const struct node *n, const char *alias,
                            const struct filter_scope *scope)
 {
-    static const char *const names[] = {
-        [OP_ADD] = "dec_add(", [OP_SUB] = "dec_sub(", [OP_MUL] = "dec_mul(", [OP_DIV] = "dec_div("};
-    sql_add(q, names[n->op]);
-    if (!value_sql(q, f, n->left, alias, scope)) return false;
-    sql_printf(q, ", %d, ", n->left->scale);
-    if (!value_sql(q, f, n->right, alias, scope)) return false;
-    sql_printf(q, ", %d, %d)", n->right->scale, n->scale);
+    static const char names[] = {[OP_ADD] = '+', [OP_SUB] = '-', [OP_MUL] = '*', [OP_DIV] = '/'};
+    const struct node *steps[STEPS_MAX], *first = n;
+    size_t count = 0;
+    for (; first->kind == NODE_ARITHMETIC && count < STEPS_MAX; first = first->left)
+        steps[count++] = first;
+    sql_add(q, "dec_calc(");
+    if (!value_sql(q, f, first, alias, scope)) return false;
+    sql_printf(q, ", %d", first->scale);
+    while (count--) {
+        const struct node *step = steps[count];
+        sql_printf(q, ", '%c', ", names[step->op]);
+        if (!value_sql(q, f, step->right, alias, scope)) return false;
+        sql_printf(q, ", %d, %d", step->right->scale, step->scale);
+    }
+    sql_add(q, ")");
     return fine(q);
 }
 
@@ -329,7 +392,11 @@ static bool day_sql(struct sql *q, const struct filter *f, const struct node *n,
     bool instant = n->type == VALUE_DATETIME;
     sql_add(q, instant ? "local_day(" : "(");
     if (!value_sql(q, f, n, alias, scope)) return false;
-    sql_add(q, instant ? ", 'UTC')" : ")");
+    if (instant) {
+        sql_add(q, ", ");
+        sql_bind(q, (struct bind){.kind = BIND_ZONE});
+    }
+    sql_add(q, ")");
     return fine(q);
 }
 
@@ -361,7 +428,7 @@ static bool value_sql(struct sql *q, const struct filter *f, const struct node *
         return fine(q);
     case NODE_IF:
         sql_add(q, "(CASE WHEN ");
-        if (!node_sql(q, f, n->test, alias, scope)) return false;
+        if (!logic_sql(q, f, n->test, alias, scope)) return false;
         sql_add(q, " THEN ");
         if (!scaled_sql(q, f, n->left, n->scale, alias, scope)) return false;
         sql_add(q, " ELSE ");

@@ -22,7 +22,8 @@ struct token {
     enum token_kind kind;
     struct str text; /* what it means */
     size_t at;       /* byte offset */
-    const char *bad; /* TOKEN_BAD: why, English; Russian in bad_ru */
+    size_t bad_at;   /* TOKEN_BAD: where exactly; */
+    const char *bad; /* why, English; Russian in bad_ru */
     const char *bad_ru;
 };
 
@@ -72,8 +73,9 @@ enum node_op {
 
 struct operand {
     struct bind bind;
-    bool whole_day;               /* a date against a datetime: "=" means the whole day */
-    bool null;                    /* a parameter that is nil: no comparison holds */
+    bool whole_day; /* a date against a datetime: "=" means the whole day */
+    bool null;      /* a parameter that is nil: no comparison holds */
+    bool missing;   /* the word null: "=" asks whether the value is missing, nothing else holds */
     const struct entity *setting; /* the text may be the id of a record of this setting */
 };
 

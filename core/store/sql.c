@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#define SQL_MAX ((size_t)1 << 20)
+#define SQL_MAX ((size_t)2 << 20)
 
 void sql_init(struct sql *q, struct arena *arena)
 {

@@ -46,10 +46,10 @@ static void configure_library(void)
 
 /* ---- opening ---- */
 
-/* The file is made before SQLite does, so that nobody else can read it whatever the umask. An existing file is
- * asked about, never opened: closing any descriptor of it would drop every POSIX lock that this process holds on
- * it (https://www.sqlite.org/howtocorrupt.html §2.2), and another process would then take the database for
- * unused and remove its WAL. */
+/* The file is made before SQLite does, so that nobody else can read it whatever the umask. An existing file
+ * is asked about, never opened: closing any descriptor of it would drop every POSIX lock that this process
+ * holds on it (https://www.sqlite.org/howtocorrupt.html §2.2), and another process would then take the
+ * database for unused and remove its WAL. */
 static bool file_usable(const char *path, enum db_mode mode)
 {
     struct stat st;

@@ -105,6 +105,11 @@ bool engine_fail(struct db *d, int code, const char *sql, struct error *e)
     const char *message = sqlite3_errmsg(d->handle);
     if (primary == SQLITE_ERROR && strcmp(message, "integer overflow") == 0)
         return error_set(e, ERROR_QUERY_LIMIT, "the sum is too large", "сумма слишком велика");
+    /* What a client wrote within the bounds of a filter, under rules that are long themselves. */
+    if (primary == SQLITE_ERROR &&
+        (strstr(message, "parser stack overflow") || strstr(message, "Expression tree is too large")))
+        return error_set(e, ERROR_QUERY_LIMIT, "the conditions are nested too deeply",
+                         "слишком большая вложенность условий");
     if (is_trouble(primary)) {
         d->trouble = code;
         LOG(LOG_ERROR, "database", log_i("code", code), log_s("message", message), log_s("sql", sql));

@@ -184,6 +184,25 @@ static void fn_div(sqlite3_context *c, int n, sqlite3_value **v)
     calculate(c, v, decimal_div);
 }
 
+/* dec_calc(v, scale, op, v, scale, scale of the result, op, …): from left to right. */
+static void fn_calc(sqlite3_context *c, int n, sqlite3_value **v)
+{
+    int64_t a[2], b[3], r;
+    if (n < 2 || (n - 2) % 4 != 0 || !integers(2, v, a) || !scale_ok(a[1])) return;
+    for (int i = 2; i < n; i += 4) {
+        struct str op = text_of(v[i]);
+        if (op.n != 1 || !integers(3, v + i + 1, b) || !scale_ok(b[1]) || !scale_ok(b[2])) return;
+        bool (*apply)(int64_t, int, int64_t, int, int, int64_t *) = op.p[0] == '+'   ? decimal_add
+                                                                    : op.p[0] == '-' ? decimal_sub
+                                                                    : op.p[0] == '*' ? decimal_mul
+                                                                                     : decimal_div;
+        if (!apply(a[0], (int)a[1], b[0], (int)b[1], (int)b[2], &r)) return;
+        a[0] = r;
+        a[1] = b[2];
+    }
+    sqlite3_result_int64(c, a[0]);
+}
+
 static void fn_round(sqlite3_context *c, int n, sqlite3_value **v)
 {
     (void)n;
@@ -243,7 +262,7 @@ static const struct {
     {"dec_mul", 5, fn_mul},         {"id_parse", 1, fn_id_parse},
     {"local_day", 2, fn_local_day}, {"period_start", 2, fn_period_start},
     {"dec_div", 5, fn_div},         {"dec_round", 4, fn_round},
-    {"dec_scale", 3, fn_scale},
+    {"dec_scale", 3, fn_scale},     {"dec_calc", -1, fn_calc},
 };
 
 bool engine_functions(struct db *d)
