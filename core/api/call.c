@@ -101,7 +101,7 @@ bool call_members(struct call *c, const char *known)
         struct suggest near;
         suggest_start(&near, v->key);
         if (listed(known, v->key, &near)) continue;
-        const char *pointer = arena_printf(c->arena, "/%.*s", STR_ARG(v->key));
+        const char *pointer = json_pointer(c->arena, v->key);
         struct error_entry *entry =
             error_add(&c->error, pointer, "unknown_field", "there is no field %.*s here",
                       "здесь нет поля %.*s", STR_ARG(v->key));
@@ -164,8 +164,10 @@ bool call_prepare(struct call *c, struct str query)
         break;
     }
     struct str prefer = call_header(c, "prefer");
-    for (struct str one = str_cut(&prefer, ','); one.p; one = str_cut(&prefer, ','))
-        c->minimal = c->minimal || str_eq_nocase(str_trim(one), STR("return=minimal"));
+    for (struct str one = str_cut(&prefer, ','); one.p; one = str_cut(&prefer, ',')) {
+        struct str preference = str_trim(str_cut(&one, ';')); /* its parameters mean nothing here */
+        c->minimal = c->minimal || str_eq_nocase(preference, STR("return=minimal"));
+    }
     bool writes = c->method != HTTP_METHOD_GET && c->method != HTTP_METHOD_HEAD;
     return !writes || call_flag(c, "dry_run", &c->dry_run);
 }

@@ -48,6 +48,18 @@ static void answer_options(struct call *c)
     call_send(c);
 }
 
+static bool refuse_method(struct call *c)
+{
+    return error_set(&c->error, ERROR_METHOD_NOT_ALLOWED, "%.*s is not allowed here; %s are",
+                     "%.*s здесь не разрешён; разрешены %s", STR_ARG(http_method_text(c->method)),
+                     routes_allow(c->match.methods, c->arena));
+}
+
+/* Whether "/api/v1/nothing" is a path at all is known only where the catalog is, and said only to whoever is
+ * signed in: so the refusal of a method is a read of its own there. */
+static const struct endpoint method_refused = {HTTP_METHOD_GET, "", LANE_READ, NOT_IN_BATCH, "*",
+                                               refuse_method,   "", NULL,      NULL,         405};
+
 static bool find_endpoint(struct call *c)
 {
     if (c->method == HTTP_METHOD_OPTIONS && str_is(c->path, "*")) {
@@ -65,10 +77,11 @@ static bool find_endpoint(struct call *c)
     } else if (c->method == HTTP_METHOD_OPTIONS) {
         answer_options(c);
         return false;
+    } else if (!c->endpoint && c->match.capture_count && (c->bearer.p || c->session.p)) {
+        c->endpoint = &method_refused;
+        return true;
     } else if (!c->endpoint) {
-        error_set(&c->error, ERROR_METHOD_NOT_ALLOWED, "%.*s is not allowed here; %s are",
-                  "%.*s здесь не разрешён; разрешены %s", STR_ARG(http_method_text(c->method)),
-                  routes_allow(c->match.methods, c->arena));
+        refuse_method(c);
     } else {
         return true;
     }

@@ -3,6 +3,7 @@
  * Every refusal of the server goes through here: those of handlers (problem_answer) and those that the
  * HTTP layer gives before a handler is asked (problem_render). */
 #include "api/app.h"
+#include "api/problem_texts.h"
 
 bool problem_lang(struct str accept, enum lang *lang)
 {
@@ -12,15 +13,15 @@ bool problem_lang(struct str accept, enum lang *lang)
         struct str tag = str_trim(str_cut(&item, ';'));
         struct str primary = tag;
         primary = str_cut(&primary, '-');
-        enum lang found;
-        if (!lang_parse(primary, &found)) continue;
+        enum lang found = str_eq_nocase(primary, STR("ru")) ? LANG_RU : LANG_EN;
+        if (found == LANG_EN && !str_eq_nocase(primary, STR("en"))) continue;
         /* q=0.8: enough of RFC 9110 §12.4.2 to tell two languages apart */
         double quality = 1;
         struct str q = str_trim(item);
         if (str_starts(q, STR("q=")) && q.n >= 3) {
-            quality = q.p[2] == '0' ? 0 : 1;
+            quality = q.p[2] == '1' ? 1 : 0; /* what is no number counts as 0 */
             double digit = 0.1;
-            for (size_t i = 4; quality < 1 && i < q.n && i < 7; i++, digit /= 10)
+            for (size_t i = 4; quality < 1 && q.p[2] == '0' && i < q.n && i < 7; i++, digit /= 10)
                 quality += q.p[i] >= '0' && q.p[i] <= '9' ? (q.p[i] - '0') * digit : 0;
         }
         if (quality > best) {
@@ -155,10 +156,10 @@ void problem_render(void *app, struct http_exchange *x, int status, const char *
     (void)app;
     enum lang lang = LANG_EN;
     problem_lang(http_field(x, STR("accept-language")), &lang);
-    const char *title = NULL;
-    for (int k = ERROR_NONE + 1; k < ERROR_BUSY && !title; k++)
-        if (strcmp(error_kind_code((enum error_kind)k), code) == 0)
-            title = error_kind_title((enum error_kind)k, lang);
+    http_reply_field(x, STR("Content-Language"), str_of(lang_code(lang)));
+    http_reply_field(x, STR("Vary"), STR("Accept-Language"));
+    const struct problem_words *words = problem_words_find(code);
+    const char *title = words ? problem_title(words, lang) : NULL;
     json_object(body);
     write_type(body, code);
     json_key(body, STR("title"));

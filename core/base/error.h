@@ -45,6 +45,7 @@ enum error_kind {
     ERROR_SCRIPT_ERROR,
     ERROR_SCRIPT_LIMIT,
     ERROR_QUERY_LIMIT,
+    ERROR_FAILED_DEPENDENCY, /* an operation of a batch that another one took along */
     ERROR_TOO_MANY_REQUESTS,
     ERROR_UNAVAILABLE,
     ERROR_INTERNAL, /* 500: no memory, I/O error, broken invariant; the log has the rest */

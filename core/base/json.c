@@ -180,3 +180,21 @@ void json_decimal(struct buf *b, int64_t scaled, int scale)
     size_t n = decimal_format(scaled, scale, text);
     json_raw(b, (struct str){text, n});
 }
+
+char *json_pointer(struct arena *arena, struct str name)
+{
+    size_t n = 1;
+    for (size_t i = 0; i < name.n; i++)
+        n += name.p[i] == '~' || name.p[i] == '/' ? 2 : 1;
+    char *out = arena_alloc(arena, n + 1);
+    if (!out) return NULL;
+    char *at = out;
+    *at++ = '/';
+    for (size_t i = 0; i < name.n; i++) {
+        bool escape = name.p[i] == '~' || name.p[i] == '/';
+        *at++ = escape ? '~' : name.p[i];
+        if (escape) *at++ = name.p[i] == '~' ? '0' : '1';
+    }
+    *at = 0;
+    return out;
+}

@@ -8,6 +8,7 @@
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
+#include "base/arena.h"
 #include "base/buf.h"
 
 void json_object(struct buf *b);
@@ -30,5 +31,8 @@ void json_id(struct buf *b, int64_t id);                     /* id_format in quo
 void json_datetime(struct buf *b, int64_t ms);               /* RFC 3339, UTC, milliseconds */
 void json_date(struct buf *b, int64_t days);                 /* days since 1970-01-01 */
 void json_decimal(struct buf *b, int64_t scaled, int scale); /* shortest form: 1200 at 2 → 12, 1250 → 12.5 */
+
+/* "/name" with the escapes of a JSON Pointer (RFC 6901 §3): "~" is "~0", "/" is "~1". NULL: no memory. */
+char *json_pointer(struct arena *arena, struct str name);
 
 #endif

@@ -222,8 +222,8 @@ struct http_callbacks {
     /* The request is complete. Must lead to exactly one http_send, http_stream_end or http_stream_abort. */
     void (*on_request)(void *app, struct http_exchange *x);
     /* Writes the problem+json body of an answer that the server gives by itself (400, 408, 413, …). Of `x`
-     * only request_id, remote, and what was parsed so far (fields, maybe none) are set. NULL: a plain one in
-     * English. */
+     * only request_id, remote, and what was parsed so far (fields, maybe none) are set. May add fields with
+     * http_reply_field. NULL: a plain one in English. */
     void (*render_problem)(void *app, struct http_exchange *x, int status, const char *code,
                            const char *detail_en, const char *detail_ru, struct buf *body);
     /* After the last byte of an answer was handed to the socket, for the access log and measurements. May be

@@ -146,10 +146,13 @@ static bool column_sql(struct context *c, struct sql *q, const struct entity *e,
     return expand_one(c, q, f, f->type == FIELD_STAGE ? c->catalog->stage : f->to);
 }
 
-static bool wanted(struct context *c, const struct entity *e, const struct field *f, struct str fields)
+/* What is expanded is wanted, named among the fields or not. */
+static bool wanted(struct context *c, const struct entity *e, const struct field *f, struct str fields,
+                   struct str expand)
 {
     if (!may_read(c, e, f)) return false;
-    return !fields.p || f->index == SYSTEM_ID || in_list(fields, f->name);
+    return !fields.p || f->index == SYSTEM_ID || in_list(fields, f->name) ||
+           (expand.p && in_list(expand, f->name));
 }
 
 /* Conditions of masked fields become columns of their own, each different one once. */
@@ -195,7 +198,7 @@ bool select_columns(struct context *c, struct plan *p, struct sql *q, const stru
     sql_add(q, "SELECT t.id, t.version");
     for (size_t i = 0; i < e->field_count; i++) {
         const struct field *f = e->fields[i];
-        if (!wanted(c, e, f, fields)) continue;
+        if (!wanted(c, e, f, fields, expand)) continue;
         if (f->type == FIELD_COMPUTED) {
             p->computed[p->computed_count++] = f;
             continue;

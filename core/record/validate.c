@@ -165,12 +165,18 @@ static bool wanted(struct context *c, const struct field *f, struct record *r, b
     return filter_eval(f->when, &get, &c->env, c->arena, yes, c->error);
 }
 
+/* A name of spaces names nothing. */
+static bool blank(struct value v)
+{
+    return value_empty(v) || (v.type == VALUE_TEXT && str_trim(v.s).n == 0);
+}
+
 static bool check_required(struct context *c, struct record *r, const bool *changed)
 {
     const struct entity *e = r->entity;
     for (size_t i = SYSTEM_FIELD_COUNT; i < e->field_count; i++) {
         const struct field *f = e->fields[i];
-        if (!f->required || !value_empty(r->values[i])) continue;
+        if (!f->required || !blank(r->values[i])) continue;
         if (changed && !changed[i] && !f->when) continue; /* it was allowed to be so before */
         bool yes;
         if (!wanted(c, f, r, &yes)) return false;

@@ -343,7 +343,7 @@ static void unknown_field(struct context *c, const struct entity *e, struct str 
     for (size_t i = 0; i < e->field_count; i++)
         if (!e->fields[i]->hidden && (c->trusted || scope.see_field(scope.ctx, e, e->fields[i])))
             suggest_try(&s, str_of(e->fields[i]->name));
-    const char *pointer = arena_printf(c->arena, "/%.*s", STR_ARG(name));
+    const char *pointer = json_pointer(c->arena, name);
     struct error_entry *entry =
         error_add(c->error, pointer ? pointer : "/", "unknown_field", "%s has no field \"%.*s\"",
                   "У записи «%s» нет поля «%.*s»", e->label.text[c->error->lang], STR_ARG(name));
@@ -357,6 +357,15 @@ static bool field_exists_for(struct context *c, const struct entity *e, const st
     if (c->trusted) return true;
     return access_field(c->who, e, f, ACTION_READ) != ACCESS_NEVER ||
            access_field(c->who, e, f, ACTION_UPDATE) != ACCESS_NEVER ||
+           access_field(c->who, e, f, ACTION_CREATE) != ACCESS_NEVER;
+}
+
+static bool ever_written(struct context *c, const struct entity *e, const struct field *f)
+{
+    if (f->type == FIELD_FORMULA || f->type == FIELD_COMPUTED) return false;
+    if (c->trusted) return true;
+    if (f->readonly || (f->system && f->index != SYSTEM_ACTIVE)) return false;
+    return access_field(c->who, e, f, ACTION_UPDATE) != ACCESS_NEVER ||
            access_field(c->who, e, f, ACTION_CREATE) != ACCESS_NEVER;
 }
 
@@ -376,14 +385,13 @@ bool record_read_json(struct context *c, const struct entity *e, const struct js
             continue;
         }
         const char *pointer = field_pointer(c, f);
-        /* Whether it may be written at all is asked later; only its shape here. */
-        if ((f->type == FIELD_FORMULA || f->type == FIELD_COMPUTED) && (touched[f->index] = true)) continue;
+        touched[f->index] = true;
+        if (!ever_written(c, e, f)) continue; /* refused later, with its pointer: its shape does not matter */
         if (!record_value_json(c, f, m, pointer, &values[f->index],
                                any_entity ? &any_entity[f->index] : NULL)) {
             if (err->kind != ERROR_NONE) return false;
             wrong = true;
         }
-        touched[f->index] = true;
     }
     if (unknown)
         return error_set(err, ERROR_UNKNOWN_FIELD, "the body names a field that does not exist",

@@ -1,5 +1,6 @@
 /* write.c: creating, changing and deleting records: the order of the steps is that of record.h. The caller
  * holds a savepoint and rolls it back when one of these returns false. */
+#include "base/json.h"
 #include "record/internal.h"
 
 #include "access/session.h"
@@ -543,7 +544,7 @@ static bool check_arguments(struct context *c, const struct action_decl *a, cons
             if (str_is(m->key, a->fields[i].name)) f = &a->fields[i];
         struct value ignored;
         const char *any = NULL;
-        char *pointer = arena_printf(c->arena, "/%.*s", STR_ARG(m->key));
+        char *pointer = json_pointer(c->arena, m->key);
         if (!f)
             error_add(c->error, pointer, "unknown_field", "the action has no field \"%.*s\"",
                       "у действия нет поля «%.*s»", STR_ARG(m->key));

@@ -1,5 +1,6 @@
 /* call.c: the one way into Lua: limits, traceback, and what an error means. */
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "script/state.h"
 
@@ -101,7 +102,7 @@ static bool rejection(struct script_state *s, struct error *e)
     struct str code = field_text(L, at, "code", e->arena), field = field_text(L, at, "field", e->arena),
                text = said(L, at, e->lang, e->arena), place = field_text(L, at, "place", e->arena);
     if (!text.p) text = code;
-    char *pointer = field.p ? arena_printf(e->arena, "/%.*s", STR_ARG(field)) : NULL;
+    char *pointer = field.p ? json_pointer(e->arena, field) : NULL;
     struct error_entry *entry =
         error_add(e, pointer, code.p ? code.p : "rejected", "%.*s", "%.*s", STR_ARG(text));
     if (place.p) split_place(e->arena, place, &entry->file, &entry->line);
