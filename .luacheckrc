@@ -2,7 +2,7 @@
 std = "lua54"
 max_line_length = false
 read_globals = {
-  "entity", "extend", "except", "pipeline", "stage", "chain", "task", "role", "allow", "on", "action", "route", "every", "job", "portal", "reject", "crm", "http", "mail", "sharepoint",
+  "entity", "extend", "except", "pipeline", "stage", "chain", "task", "role", "allow", "on", "action", "route", "every", "job", "portal", "reject", "crm", "http", "mail", "sharepoint", "rule", "states", "way",
   "text", "longtext", "integer", "decimal", "money", "percent", "boolean", "date", "datetime", "email", "phone", "url", "option", "options", "ref", "refs",
   "file", "json", "formula", "computed",
 }

@@ -117,10 +117,13 @@ static const char *say(const struct call *c, const char *en, const char *ru)
 
 static bool write_declared(struct call *c, const struct action_decl *a, struct record *r)
 {
-    bool allowed = false, when = true;
+    bool allowed = false, when = true, by = true;
     if (!may(c, a->right, &allowed)) return false;
     allowed = allowed && has_role(c, a);
     struct filter_record get = record_filter(&c->context, r);
+    if (allowed && a->by && !filter_eval(a->by, &get, &c->context.env, c->arena, &by, &c->error))
+        return false;
+    allowed = allowed && by;
     if (allowed && a->when && !filter_eval(a->when, &get, &c->context.env, c->arena, &when, &c->error))
         return false;
     const char *reason = !allowed ? say(c, "your rights do not allow it", "у вас нет прав на это")

@@ -6,10 +6,12 @@
 #include "record/internal.h"
 
 #include "base/calendar.h"
+#include "base/log.h"
+#include "record/assign.h"
 
 struct chain_row {
-    struct str code, title, after, due, assignee;
-    bool blocking;
+    struct str code, title, after, due, assignee, only_if;
+    bool blocking, skipped; /* skipped: its condition does not hold for the record */
 };
 
 #define STEPS_MAX 100
@@ -32,9 +34,10 @@ static bool load_steps(struct context *c, struct str chain, struct chain_row *ou
     if (!e) return true;
     char *sql = arena_printf(
         c->arena,
-        "SELECT %s, %s, %s, %s, %s, %s FROM %s WHERE active = 1 AND %s = ? ORDER BY %s, id LIMIT %d",
+        "SELECT %s, %s, %s, %s, %s, %s, %s FROM %s WHERE active = 1 AND %s = ? ORDER BY %s, id LIMIT %d",
         column(e, "code"), column(e, "title"), column(e, "after"), column(e, "due"), column(e, "assignee"),
-        column(e, "blocking"), e->table, column(e, "chain"), column(e, "order"), STEPS_MAX);
+        column(e, "blocking"), column(e, "only_if"), e->table, column(e, "chain"), column(e, "order"),
+        STEPS_MAX);
     struct stmt *s = sql ? db_prepare(c->db, str_of(sql), c->error) : NULL;
     if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
     stmt_bind_text(s, 1, chain);
@@ -45,92 +48,109 @@ static bool load_steps(struct context *c, struct str chain, struct chain_row *ou
                                              .after = text_column(c, s, 2),
                                              .due = text_column(c, s, 3),
                                              .assignee = text_column(c, s, 4),
-                                             .blocking = stmt_int(s, 5) != 0};
+                                             .blocking = stmt_int(s, 5) != 0,
+                                             .only_if = text_column(c, s, 6)};
     db_release(s);
     return step == STEP_DONE;
 }
 
 /* ---- due dates ---- */
 
-/* "2d", "5d after call": the number and unit in front; days when there is nothing to read. */
-static int64_t due_ms(struct str due)
+/* "2d", "5d after call": days and weeks are working ones, hours and minutes those of the clock. */
+static bool due_at(struct context *c, struct str due, int64_t *at)
 {
     int64_t n = 0;
     size_t i = 0;
-    for (; i < due.n && due.p[i] >= '0' && due.p[i] <= '9' && n < 100000; i++)
+    for (; i < due.n && due.p[i] >= '0' && due.p[i] <= '9' && n < 10000; i++)
         n = n * 10 + (due.p[i] - '0');
     char unit = i < due.n ? due.p[i] : 'd';
-    switch (unit) {
-    case 'm': return n * 60000;
-    case 'h': return n * 3600000;
-    case 'w': return n * 7 * DAY_MS;
-    default: return n * DAY_MS;
-    }
+    *at = c->env.now;
+    if (unit == 'm' || unit == 'h') *at += n * (unit == 'm' ? 60000 : 3600000);
+    return unit == 'm' || unit == 'h' || workday_add(c, *at, unit == 'w' ? n * 5 : n, at);
 }
 
-static struct value due_value(struct context *c, const struct field *f, struct str due)
+static bool due_value(struct context *c, const struct field *f, struct str due, struct value *out)
 {
-    if (!f || due.n == 0) return value_null();
-    int64_t at = c->env.now + due_ms(due);
-    if (f->type == FIELD_DATE) return value_of(VALUE_DATE, timezone_day(c->env.zone, at));
-    return value_of(VALUE_DATETIME, at);
+    int64_t at;
+    *out = value_null();
+    if (!f || due.n == 0) return true;
+    if (!due_at(c, due, &at)) return false;
+    *out = f->type == FIELD_DATE ? value_of(VALUE_DATE, timezone_day(c->env.zone, at))
+                                 : value_of(VALUE_DATETIME, at);
+    return true;
 }
 
 /* ---- assignees ---- */
 
-/* The active user of a role with the fewest open tasks (ties: the longest known). 0 when the role has nobody.
- */
-static bool pick_of_role(struct context *c, struct str role, int64_t *user)
+#define OPEN_TASKS "status in (\"waiting\", \"open\", \"in_progress\")"
+
+/* "responsible", or a path that ends at a user: "responsible.manager". */
+static bool user_in_path(struct context *c, const struct record *r, struct str path, int64_t *user)
 {
-    const struct entity *u = c->catalog->user, *t = c->catalog->task;
-    const struct field *roles = u ? entity_field(u, STR("roles")) : NULL,
-                       *assignee = t ? entity_field(t, STR("assignee")) : NULL,
-                       *status = t ? entity_field(t, STR("status")) : NULL;
+    const struct field *fields[FILTER_PATH_MAX];
+    const struct entity *e = r->entity;
+    size_t n = 0;
     *user = 0;
-    if (!roles || !roles->link_table || !assignee || !status) return true;
-    char *sql = arena_printf(
-        c->arena,
-        "SELECT u.id FROM %s AS u JOIN %s AS r ON r.owner = u.id WHERE r.target = ? AND u.active = 1 "
-        "ORDER BY (SELECT count(*) FROM %s AS k WHERE k.%s = u.id AND k.active = 1 AND k.%s NOT IN ('done', "
-        "'cancelled')), u.id LIMIT 1",
-        u->table, roles->link_table, t->table, assignee->column, status->column);
-    struct stmt *s = sql ? db_prepare(c->db, str_of(sql), c->error) : NULL;
-    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
-    stmt_bind_text(s, 1, role);
-    enum step step = stmt_step(s, c->error);
-    if (step == STEP_ROW) *user = stmt_int(s, 0);
-    db_release(s);
-    return step != STEP_ERROR;
+    for (struct str rest = path; rest.p && rest.n && n < FILTER_PATH_MAX; n++) {
+        const struct field *f = e ? entity_field(e, str_cut(&rest, '.')) : NULL;
+        if (!f || f->type != FIELD_REF || f->any) return true;
+        fields[n] = f;
+        e = f->to;
+    }
+    if (n == 0 || e != c->catalog->user) return true;
+    struct value v;
+    struct filter_record get = record_filter(c, (struct record *)(uintptr_t)r);
+    if (!get.get(get.ctx, fields, n, &v, c->error)) return false;
+    *user = v.type == VALUE_ID ? v.i : 0;
+    return true;
 }
 
-static int64_t user_in_field(const struct record *r, struct str name)
+static struct str member_text(const struct json_value *rule, struct str name)
 {
-    const struct field *f = entity_field(r->entity, name);
-    if (!f || f->type != FIELD_REF || !f->to || !str_is(str_of(f->to->name), "user")) return 0;
-    return r->values[f->index].type == VALUE_ID ? r->values[f->index].i : 0;
+    const struct json_value *m = json_member(rule, name);
+    return m && m->type == JSON_STRING ? m->text : (struct str){"", 0};
 }
 
-/* A rule is the name of a field, or {"role":"crm_presale"}; whoever is responsible stands in. */
+/* {"field": …} first; where that is nobody, {"role": …, "group": …, "pick": …}, in the record's direction
+ * when somebody fits there. */
+static bool pick_by_rule(struct context *c, const struct record *r, const struct json_value *rule,
+                         int64_t *user)
+{
+    const struct entity *t = c->catalog->task;
+    const struct field *assignee = entity_field(t, STR("assignee")),
+                       *direction = entity_field(r->entity, STR("direction"));
+    struct str field = member_text(rule, STR("field"));
+    if (field.n && !user_in_path(c, r, field, user)) return false;
+    if (*user) return true;
+    struct assign_rule wanted = {.role = member_text(rule, STR("role")),
+                                 .group = member_text(rule, STR("group")),
+                                 .round_robin = str_is(member_text(rule, STR("pick")), "round_robin")};
+    if ((!wanted.role.n && !wanted.group.n) || !assignee) return true;
+    if (direction && r->values[direction->index].type == VALUE_TEXT)
+        wanted.direction = r->values[direction->index].s;
+    if (!assign_pick(c, &wanted, t, assignee, STR(OPEN_TASKS), user)) return false;
+    if (*user || !wanted.direction.n) return true;
+    wanted.direction = (struct str){"", 0};
+    return assign_pick(c, &wanted, t, assignee, STR(OPEN_TASKS), user);
+}
+
+/* A rule is the name of a field, or an object as above; whoever is responsible stands in for nobody, and a
+ * deputy for the absent. */
 static bool pick_assignee(struct context *c, const struct record *r, const struct chain_row *row,
                           const struct chain_step_decl *decl, int64_t *user)
 {
     *user = 0;
     if (decl && decl->assignee && c->hooks && c->hooks->assignee) {
         if (!c->hooks->assignee(c, decl->assignee, r, user)) return false;
-    } else if (row->assignee.n && (row->assignee.p[0] == '{' || row->assignee.p[0] == '"')) {
+    } else if (row->assignee.n) {
         struct json_value *rule = json_parse(c->arena, row->assignee, c->error);
         if (!rule) return false;
-        const struct json_value *role = json_member(rule, STR("role")),
-                                *field = json_member(rule, STR("field"));
-        if (rule->type == JSON_STRING) *user = user_in_field(r, rule->text);
-        if (role && !pick_of_role(c, role->text, user)) return false;
-        if (field) *user = user_in_field(r, field->text);
-    } else if (row->assignee.n) {
-        *user = user_in_field(r, row->assignee);
+        if (rule->type == JSON_STRING && !user_in_path(c, r, rule->text, user)) return false;
+        if (rule->type == JSON_OBJECT && !pick_by_rule(c, r, rule, user)) return false;
     }
-    if (*user == 0) *user = user_in_field(r, STR("responsible"));
+    if (*user == 0 && !user_in_path(c, r, STR("responsible"), user)) return false;
     if (*user == 0) *user = c->who->id;
-    return true;
+    return assign_deputy(c, user);
 }
 
 /* ---- making tasks ---- */
@@ -185,14 +205,46 @@ static struct str task_title(struct context *c, const struct field *f, struct st
     return m ? m->text : title;
 }
 
-static bool make_task(struct context *c, struct record *r, const struct chain_row *row,
+/* `after` names steps by their whole code ("discovery.brief") or by what follows the chain's. */
+static const struct chain_row *row_named(const struct chain_row *rows, size_t n, struct str chain,
+                                         struct str code)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct str full = rows[i].code;
+        if (str_eq(full, code)) return &rows[i];
+        if (full.n == chain.n + 1 + code.n && str_starts(full, chain) && full.p[chain.n] == '.' &&
+            memcmp(full.p + chain.n + 1, code.p, code.n) == 0)
+            return &rows[i];
+    }
+    return NULL;
+}
+
+/* The steps that a step comes after; steps that are left out stand for those that they come after. */
+static bool each_before(struct context *c, const struct chain_row *rows, size_t n, struct str chain,
+                        const struct chain_row *row, int depth,
+                        bool (*see)(struct context *c, void *ctx, const struct chain_row *before), void *ctx)
+{
+    struct json_value *after = row->after.n > 2 ? json_parse(c->arena, row->after, c->error) : NULL;
+    if (!after) return row->after.n <= 2;
+    for (struct json_value *a = after->type == JSON_ARRAY ? after->first : after; a; a = a->next) {
+        const struct chain_row *before = row_named(rows, n, chain, a->text);
+        if (!before || depth > STEPS_MAX) continue;
+        bool ok = before->skipped ? each_before(c, rows, n, chain, before, depth + 1, see, ctx)
+                                  : see(c, ctx, before);
+        if (!ok) return false;
+    }
+    return true;
+}
+
+static bool make_task(struct context *c, struct record *r, const struct chain_row *row, bool waits,
                       const struct chain_step_decl *decl)
 {
     const struct entity *t = c->catalog->task;
     struct draft d;
     int64_t user;
     if (!draft_new(c, t, &d) || !pick_assignee(c, r, row, decl, &user)) return false;
-    bool waits = row->after.n > 2;
+    struct value due = value_null();
+    if (!waits && !due_value(c, entity_field(t, STR("due")), row->due, &due)) return false;
     const struct field *title = entity_field(t, STR("title"));
     if (title)
         draft_set(&d, "title", value_text(task_title(c, title, row->title.n ? row->title : row->code)));
@@ -202,7 +254,7 @@ static bool make_task(struct context *c, struct record *r, const struct chain_ro
     draft_set(&d, "assignee", user ? value_of(VALUE_ID, user) : value_null());
     draft_set(&d, "status", value_text(waits ? STR("waiting") : STR("open")));
     draft_set(&d, "blocking", value_of(VALUE_BOOL, row->blocking));
-    if (!waits) draft_set(&d, "due", due_value(c, entity_field(t, STR("due")), row->due));
+    draft_set(&d, "due", due);
     struct record *task;
     return record_create(c, t, d.values, d.any, d.touched, &task);
 }
@@ -211,6 +263,47 @@ static const struct chain_step_decl *step_decl(struct context *c, struct str cha
 {
     const struct chain_decl *decl = catalog_chain(c->catalog, chain);
     return decl ? chain_step_find(decl, code) : NULL;
+}
+
+/* A condition that cannot be read is told in the log, and the task is made: too many rather than too few. */
+static bool ask_condition(struct context *c, struct record *r, struct chain_row *row)
+{
+    if (!row->only_if.n) return true;
+    struct error mine;
+    error_init(&mine, c->arena, LANG_EN);
+    const struct filter *f =
+        filter_parse(c->arena, c->catalog, r->entity, row->only_if, "only_if", NULL, 0, NULL, &mine);
+    if (!f) {
+        LOG(LOG_WARN, "the condition of a chain's step is wrong", log_str("step", row->code),
+            log_s("error", mine.detail ? mine.detail : ""));
+        return true;
+    }
+    bool yes = true;
+    struct filter_record get = record_filter(c, r);
+    if (!filter_eval(f, &get, &c->env, c->arena, &yes, c->error)) return false;
+    row->skipped = !yes;
+    return true;
+}
+
+static bool see_any(struct context *c, void *ctx, const struct chain_row *before)
+{
+    (void)c, (void)before;
+    *(bool *)ctx = true;
+    return true;
+}
+
+static bool make_tasks(struct context *c, struct record *r, struct str chain, struct chain_row *rows,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!ask_condition(c, r, &rows[i])) return false;
+    for (size_t i = 0; i < n; i++) {
+        bool waits = false;
+        if (rows[i].skipped) continue;
+        if (!each_before(c, rows, n, chain, &rows[i], 0, see_any, &waits)) return false;
+        if (!make_task(c, r, &rows[i], waits, step_decl(c, chain, rows[i].code))) return false;
+    }
+    return true;
 }
 
 bool chain_start(struct context *c, struct record *r, struct str chain)
@@ -228,11 +321,35 @@ bool chain_start(struct context *c, struct record *r, struct str chain)
     if (!load_steps(c, chain, rows, &n)) return false;
     bool trusted = c->trusted;
     c->trusted = true; /* the tasks are the server's consequence, not the mover's wish */
-    bool ok = true;
-    for (size_t i = 0; i < n && ok; i++)
-        ok = make_task(c, r, &rows[i], step_decl(c, chain, rows[i].code));
+    bool ok = make_tasks(c, r, chain, rows, n);
     c->trusted = trusted;
     return ok;
+}
+
+#define CHAINS_MAX 50
+
+/* The chain that the stage names, and those that name the stage. */
+bool chain_start_stage(struct context *c, struct record *r, struct str stage, struct str chain)
+{
+    const struct entity *e = c->catalog->chain;
+    const struct field *f = e ? entity_field(e, STR("stage")) : NULL;
+    if (chain.n && !chain_start(c, r, chain)) return false;
+    if (!f || !f->column || !e->code) return true;
+    struct str codes[CHAINS_MAX];
+    size_t n = 0;
+    char *sql = arena_printf(c->arena, "SELECT %s FROM %s WHERE active = 1 AND %s = ? ORDER BY id LIMIT %d",
+                             e->code->column, e->table, f->column, CHAINS_MAX);
+    struct stmt *s = sql ? db_prepare(c->db, str_of(sql), c->error) : NULL;
+    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    stmt_bind_text(s, 1, stage);
+    enum step step;
+    while ((step = stmt_step(s, c->error)) == STEP_ROW)
+        codes[n++] = text_column(c, s, 0);
+    db_release(s);
+    if (step != STEP_DONE) return false;
+    for (size_t i = 0; i < n; i++)
+        if (!str_eq(codes[i], chain) && !chain_start(c, r, codes[i])) return false;
+    return true;
 }
 
 /* ---- finishing tasks ---- */
@@ -273,27 +390,18 @@ static bool task_of_step(struct context *c, int64_t record, struct str step, int
     return got != STEP_ERROR;
 }
 
-/* `after` is a JSON array of step codes, with or without the chain in front ("call" or "qualify.call"). */
-static bool all_done(struct context *c, int64_t record, const struct chain_row *row, struct str chain,
-                     struct str finished, bool *concerned, bool *done)
+struct waiting {
+    int64_t record;
+    bool done; /* every step before it is */
+};
+
+static bool see_done(struct context *c, void *ctx, const struct chain_row *before)
 {
-    *concerned = false;
-    *done = true;
-    struct json_value *after = row->after.n > 2 ? json_parse(c->arena, row->after, c->error) : NULL;
-    if (!after) return row->after.n <= 2;
-    for (struct json_value *a = after->type == JSON_ARRAY ? after->first : after; a; a = a->next) {
-        struct str code = a->text;
-        int64_t id;
-        struct str status = {"", 0};
-        if (!task_of_step(c, record, code, &id, &status)) return false;
-        if (id == 0) {
-            code = str_of(arena_printf(c->arena, "%.*s.%.*s", STR_ARG(chain), STR_ARG(a->text)));
-            if (!code.p) return error_no_memory(c->error);
-            if (!task_of_step(c, record, code, &id, &status)) return false;
-        }
-        *concerned = *concerned || str_eq(code, finished);
-        if (id && !str_is(status, "done") && !str_is(status, "cancelled")) *done = false;
-    }
+    struct waiting *w = ctx;
+    int64_t id;
+    struct str status = {"", 0};
+    if (!task_of_step(c, w->record, before->code, &id, &status)) return false;
+    if (id && !str_is(status, "done") && !str_is(status, "cancelled")) w->done = false;
     return true;
 }
 
@@ -302,26 +410,39 @@ static bool open_task(struct context *c, int64_t id, struct str due)
     const struct entity *t = c->catalog->task;
     struct draft d;
     struct record *out;
-    if (!draft_new(c, t, &d)) return false;
+    struct value at;
+    if (!draft_new(c, t, &d) || !due_value(c, entity_field(t, STR("due")), due, &at)) return false;
     draft_set(&d, "status", value_text(STR("open")));
-    draft_set(&d, "due", due_value(c, entity_field(t, STR("due")), due));
+    draft_set(&d, "due", at);
     return record_change(c, t, id, d.values, d.any, d.touched, 0, &out);
 }
 
-static bool open_waiting(struct context *c, int64_t record, struct str chain, struct str finished)
+/* A step without a task was left out when the chain began. */
+static bool mark_skipped(struct context *c, int64_t record, struct chain_row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        int64_t id;
+        struct str status = {"", 0};
+        if (!task_of_step(c, record, rows[i].code, &id, &status)) return false;
+        rows[i].skipped = id == 0;
+    }
+    return true;
+}
+
+static bool open_waiting(struct context *c, int64_t record, struct str chain)
 {
     struct chain_row *rows = arena_array(c->arena, STEPS_MAX, sizeof *rows);
     size_t n;
     if (!rows) return error_no_memory(c->error);
-    if (!load_steps(c, chain, rows, &n)) return false;
+    if (!load_steps(c, chain, rows, &n) || !mark_skipped(c, record, rows, n)) return false;
     for (size_t i = 0; i < n; i++) {
-        bool concerned, done;
+        struct waiting w = {record, true};
         int64_t id;
         struct str status = {"", 0};
-        if (!all_done(c, record, &rows[i], chain, finished, &concerned, &done)) return false;
-        if (!concerned || !done) continue;
         if (!task_of_step(c, record, rows[i].code, &id, &status)) return false;
-        if (id && str_is(status, "waiting") && !open_task(c, id, rows[i].due)) return false;
+        if (!id || !str_is(status, "waiting")) continue;
+        if (!each_before(c, rows, n, chain, &rows[i], 0, see_done, &w)) return false;
+        if (w.done && !open_task(c, id, rows[i].due)) return false;
     }
     return true;
 }
@@ -337,10 +458,12 @@ bool chain_task_done(struct context *c, struct record *task)
     if (!chain_of_step(c, code.s, &chain)) return false;
     bool trusted = c->trusted;
     c->trusted = true;
-    bool ok = open_waiting(c, owner.i, chain, code.s);
+    bool ok = open_waiting(c, owner.i, chain);
     c->trusted = trusted;
     const struct chain_step_decl *decl = step_decl(c, chain, code.s);
-    if (!ok || !decl || !decl->on_done || !c->hooks || !c->hooks->done) return ok;
+    const struct field *status = entity_field(task->entity, STR("status"));
+    bool done = status && str_is(task->values[status->index].s, "done");
+    if (!ok || !done || !decl || !decl->on_done || !c->hooks || !c->hooks->done) return ok;
     const char *name = task->any_entity[record->index];
     const struct entity *e = name ? catalog_entity(c->catalog, str_of(name)) : NULL;
     struct record *r = e ? record_load(c, e, owner.i) : NULL;

@@ -48,7 +48,9 @@ bool stage_entered(struct context *c, struct record *r, const struct record *bef
 
 /* The tasks of a chain for a record, once. */
 bool chain_start(struct context *c, struct record *r, struct str chain);
-/* A task of a chain was finished: opens those that wait for it, runs on_done. */
+/* The same for the chain that a stage names and the chains that name the stage. */
+bool chain_start_stage(struct context *c, struct record *r, struct str stage, struct str chain);
+/* A task of a chain was finished (done or cancelled): opens those that wait for it, runs on_done. */
 bool chain_task_done(struct context *c, struct record *task);
 
 /* ---- write.c ---- */

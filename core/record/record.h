@@ -71,6 +71,9 @@ void context_init(struct context *c, const struct catalog *catalog, struct db *d
 
 /* Reads the whole row without asking for rights. NULL: ERROR_NOT_FOUND or worse. */
 struct record *record_load(struct context *c, const struct entity *e, int64_t id);
+/* The name of the entity whose record has that id (ids are unique over all); NULL when there is none. Rights are
+ * not asked. */
+bool record_find_any(struct context *c, int64_t id, const char **entity);
 struct value record_get(const struct record *r, const struct field *f);
 /* For filter_eval: follows paths by loading what is referenced (cached in the arena). */
 struct filter_record record_filter(struct context *c, struct record *r);

@@ -99,23 +99,49 @@ bool stage_default(struct context *c, struct record *r)
 
 /* ---- what a stage asks ---- */
 
+/* "amount", or a path to something that it leads to: "company.tax_id". *last is the field at its end. */
+static bool value_at(struct context *c, struct record *r, struct str path, const struct field **last,
+                     struct value *out)
+{
+    const struct field *fields[FILTER_PATH_MAX];
+    const struct entity *e = r->entity;
+    size_t n = 0;
+    *last = NULL;
+    for (struct str rest = path; rest.p && rest.n; n++) {
+        const struct field *f = e && n < FILTER_PATH_MAX ? entity_field(e, str_cut(&rest, '.')) : NULL;
+        if (!f) return true;
+        fields[n] = f;
+        e = f->type == FIELD_STAGE ? c->catalog->stage : f->type == FIELD_REF ? f->to : NULL;
+    }
+    if (n == 0) return true;
+    *last = fields[n - 1];
+    struct filter_record get = record_filter(c, r);
+    return get.get(get.ctx, fields, n, out, c->error);
+}
+
 static bool ask_fields(struct context *c, struct record *r, const struct stage *to)
 {
     struct json_value *names = to->require.n ? json_parse(c->arena, to->require, c->error) : NULL;
     if (!names) return to->require.n == 0;
     for (struct json_value *n = names->first; n; n = n->next) {
-        const struct field *f = entity_field(r->entity, n->text);
+        const struct field *f;
+        struct value v = value_null();
+        if (!value_at(c, r, n->text, &f, &v)) return false;
         if (!f) {
             error_add(c->error, "/stage", "unknown_requirement",
                       "the stage asks for \"%.*s\", which is no field",
                       "этап требует поле «%.*s», которого нет", STR_ARG(n->text));
             continue;
         }
-        struct value v = r->values[f->index];
-        struct filter_record get = record_filter(c, r);
-        if (f->type == FIELD_FORMULA && !get.get(get.ctx, &f, 1, &v, c->error)) return false;
-        if (value_empty(v))
+        if (!value_empty(v)) continue;
+        struct str rest = n->text;
+        const struct field *first = entity_field(r->entity, str_cut(&rest, '.'));
+        if (first == f)
             error_add(c->error, field_pointer(c, f), "required", "%s is required", "Не заполнено поле «%s»",
+                      field_label(c, f));
+        else
+            error_add(c->error, arena_printf(c->arena, "/%.*s", STR_ARG(n->text)), "required",
+                      "%s: %s is required", "%s: не заполнено поле «%s»", field_label(c, first),
                       field_label(c, f));
     }
     return true;
@@ -254,7 +280,7 @@ static bool ask_skip(struct context *c, struct record *before, const struct pipe
     bool stage_says = entity_field(c->catalog->stage, STR("skippable")) != NULL;
     for (const struct stage *s = from + 1; s < to; s++)
         all_skippable = all_skippable && (s->skippable || !stage_says);
-    bool yes = p->skip || c->trusted;
+    bool yes = p->skip;
     if (!yes && p->skip_by && all_skippable && !holds(c, p->skip_by, before, &yes)) return false;
     if (!yes)
         error_add(c->error, "/stage", "skipped", "Stages cannot be skipped: the next one is %s",
@@ -266,7 +292,7 @@ static bool ask_script(struct context *c, struct record *r, const struct pipelin
                        struct str from)
 {
     const struct stage_decl *decl = pipeline_stage(p, to->code);
-    if (!decl || !decl->gate || !c->hooks || !c->hooks->gate || !c->automation) return true;
+    if (!decl || !decl->gate || !c->hooks || !c->hooks->gate) return true;
     if (c->hooks->gate(c, decl, decl->gate, r, from)) return true;
     if (c->error->kind != ERROR_GATE_REFUSED) return false;
     c->error->kind = ERROR_NONE; /* its entries stay; go on collecting */
@@ -407,6 +433,6 @@ bool stage_entered(struct context *c, struct record *r, const struct record *bef
     const struct stage_decl *leaving = from.n ? pipeline_stage(p, from) : NULL;
     const struct stage_decl *entering = to ? pipeline_stage(p, to->code) : NULL;
     if (leaving && !run_stage_fn(c, r, leaving, leaving->on_leave, from)) return false;
-    if (to && to->chain.n && c->automation && !chain_start(c, r, to->chain)) return false;
+    if (to && c->automation && !chain_start_stage(c, r, to->code, to->chain)) return false;
     return !entering || run_stage_fn(c, r, entering, entering->on_enter, from);
 }

@@ -238,7 +238,7 @@ static bool read_set(struct context *c, const struct field *f, const char *point
 
 /* A reference to a record of any entity: which one is found by looking for the id, since ids are unique over
  * all. */
-static bool find_any(struct context *c, int64_t id, const char **entity)
+bool record_find_any(struct context *c, int64_t id, const char **entity)
 {
     *entity = NULL;
     for (size_t i = 0; i < c->catalog->entity_count; i++) {
@@ -263,7 +263,7 @@ static bool read_any(struct context *c, const struct field *f, const char *point
 {
     if (!read_reference(c, f, pointer, json, out)) return false;
     const char *found;
-    if (!find_any(c, out->i, &found)) return false;
+    if (!record_find_any(c, out->i, &found)) return false;
     if (any_entity) *any_entity = found;
     if (found) return true;
     error_add(c->error, pointer, "no_such_record", "%s: there is no record with this id",

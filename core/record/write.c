@@ -36,7 +36,8 @@ static bool never_written(const struct context *c, const struct field *f, bool i
     if (f->type == FIELD_FORMULA || f->type == FIELD_COMPUTED) return true;
     if (c->trusted) return false;
     if (f->system) return f->index != SYSTEM_ACTIVE;
-    return f->readonly || (f->fixed && !is_new && !c->lenient);
+    bool by_script = c->origin.n > 0; /* readonly keeps clients out, not the scripts that keep the field */
+    return (f->readonly && !by_script && !c->lenient) || (f->fixed && !is_new && !c->lenient);
 }
 
 /* Refuses touched fields that may not be written, all at once. The rules on rows are asked by access_check.
@@ -62,10 +63,11 @@ static bool check_writable(struct context *c, const struct entity *e, const bool
 
 bool run_hooks(struct context *c, enum hook_point point, struct record *now, const struct record *before)
 {
-    if (!c->hooks || !c->hooks->hook || !c->automation) return true;
+    if (!c->hooks || !c->hooks->hook) return true;
     for (size_t i = 0; i < c->catalog->hook_count; i++) {
         const struct hook *h = &c->catalog->hooks[i];
         if (h->entity != now->entity || h->point != point) continue;
+        if (h->rule ? c->lenient : !c->automation) continue;
         if (!c->hooks->hook(c, h, now, before)) return false;
     }
     return true;
@@ -265,11 +267,16 @@ static bool check_stage(struct context *c, struct record *now, const struct reco
     return !p || !changed[p->index] || now->values[f->index].type != VALUE_TEXT || stage_hold_check(c, now);
 }
 
-static bool became_done(const struct context *c, const struct record *now, const struct record *before)
+static bool is_finished(struct str status)
+{
+    return str_is(status, "done") || str_is(status, "cancelled");
+}
+
+static bool became_finished(const struct context *c, const struct record *now, const struct record *before)
 {
     if (now->entity != c->catalog->task) return false;
     const struct field *f = entity_field(now->entity, STR("status"));
-    return f && str_is(now->values[f->index].s, "done") && !str_is(before->values[f->index].s, "done");
+    return f && is_finished(now->values[f->index].s) && !is_finished(before->values[f->index].s);
 }
 
 /* Who is deactivated is signed out everywhere, and stays so when they come back. */
@@ -306,7 +313,7 @@ bool record_save(struct context *c, struct record *now, const struct record *bef
     if (!write_change(c, now, before, changed, moved ? "move" : "update")) return false;
     if (right != ACTION_KIND_COUNT && !allowed_after(c, now, right, touched)) return false;
     if (moved && !stage_entered(c, now, before)) return false;
-    if (became_done(c, now, before) && c->automation && !chain_task_done(c, now)) return false;
+    if (became_finished(c, now, before) && c->automation && !chain_task_done(c, now)) return false;
     if (!run_hooks(c, HOOK_AFTER_CHANGE, now, before)) return false;
     *out = record_load(c, e, now->id);
     return *out != NULL;
@@ -584,11 +591,18 @@ bool record_action(struct context *c, const struct entity *e, int64_t id, const 
     if (!check_version(c, before, expected_version) || !check_arguments(c, a, args)) return false;
     bool yes = true;
     struct filter_record get = record_filter(c, before);
+    if (a->by && !c->trusted && !filter_eval(a->by, &get, &c->env, c->arena, &yes, c->error)) return false;
+    if (!yes)
+        return error_set(c->error, ERROR_FORBIDDEN, "\"%s\" is not for you here: it is for %s",
+                         "действие «%s» здесь доступно не вам: %s", a->label.text[c->error->lang],
+                         a->by_text);
     if (a->when && !filter_eval(a->when, &get, &c->env, c->arena, &yes, c->error)) return false;
     if (!yes)
         return error_set(c->error, ERROR_CONFLICT, "\"%s\" is not possible now: it needs %s",
                          "действие «%s» сейчас невозможно: нужно %s", a->label.text[c->error->lang],
                          a->when_text);
+    const struct json_value *reason = json_member(args, STR("reason"));
+    if (reason && reason->type == JSON_STRING) c->why = reason->text;
     if (!c->hooks || !c->hooks->action)
         return error_set(c->error, ERROR_INTERNAL, "no scripts run here", "здесь сценарии не выполняются");
     if (!c->hooks->action(c, a, now, args)) return false;

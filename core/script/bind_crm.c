@@ -93,7 +93,7 @@ static int64_t record_id(lua_State *L, int at, const struct entity *e)
 /* A record that the caller may read, or nil. */
 static int push_readable(lua_State *L, struct context *c, const struct entity *e, int64_t id)
 {
-    bool allowed = c->trusted;
+    bool allowed = c->trusted || e->setting; /* settings are the words that scripts decide by */
     const struct field *denied = NULL;
     if (!allowed && id &&
         !access_check(c->db, c->who, e, id, ACTION_READ, NULL, &c->env, c->arena, &allowed, &denied,
@@ -116,6 +116,20 @@ static int crm_get(lua_State *L)
     const struct entity *e = entity(L, 1);
     if (lua_isnil(L, 2)) return lua_pushnil(L), 1;
     return push_readable(L, c, e, record_id(L, 2, e));
+}
+
+/* crm.record(id): the record of whatever entity, or nil */
+static int crm_record(lua_State *L)
+{
+    struct context *c = query(L);
+    int64_t id;
+    const char *name = NULL;
+    if (lua_isnil(L, 1)) return lua_pushnil(L), 1;
+    if (lua_isuserdata(L, 1)) return lua_settop(L, 1), 1;
+    if (id_parse(str_of(luaL_checkstring(L, 1)), &id) && !record_find_any(c, id, &name)) return refuse(L, c);
+    const struct entity *e = name ? catalog_entity(c->catalog, str_of(name)) : NULL;
+    if (!e) return lua_pushnil(L), 1;
+    return push_readable(L, c, e, id);
 }
 
 /* ---- find ---- */
@@ -303,7 +317,8 @@ static int crm_create(lua_State *L)
     struct record *r = NULL;
     read_draft(L, c, e, 2, &d);
     start(L, c);
-    return finish(L, c, record_create(c, e, d.values, d.any, d.touched, &r), r);
+    bool ok = record_create(c, e, d.values, d.any, d.touched, &r); /* before finish reads what it made */
+    return finish(L, c, ok, r);
 }
 
 /* The record as first argument: crm.update(record, {…}), or crm.update("entity", id, {…}). */
@@ -331,7 +346,9 @@ static int crm_update(lua_State *L)
     if (job_running(L)) return ask_write(L, "crm.update", e, id, "fields", at);
     read_draft(L, c, e, at, &d);
     start(L, c);
-    return finish(L, c, record_change(c, e, id, d.values, d.any, d.touched, 0, &r), r);
+    bool ok =
+        record_change(c, e, id, d.values, d.any, d.touched, 0, &r); /* before finish reads what it made */
+    return finish(L, c, ok, r);
 }
 
 static int crm_move(lua_State *L)
@@ -345,7 +362,8 @@ static int crm_move(lua_State *L)
     stage.p = luaL_checklstring(L, at, &stage.n);
     if (job_running(L)) return ask_write(L, "crm.move", e, id, "stage", at);
     start(L, c);
-    return finish(L, c, record_move(c, e, id, stage, 0, &r), r);
+    bool ok = record_move(c, e, id, stage, 0, &r); /* before finish reads what it made */
+    return finish(L, c, ok, r);
 }
 
 static int crm_remove(lua_State *L)
@@ -566,11 +584,23 @@ static int read_only(lua_State *L)
 
 void bind_crm_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"get", crm_get},       {"find", crm_find},     {"create", crm_create},   {"update", crm_update},
-        {"move", crm_move},     {"remove", crm_remove}, {"comment", crm_comment}, {"enqueue", crm_enqueue},
-        {"reject", crm_reject}, {"system", crm_system}, {"now", crm_now},         {"today", crm_today},
-        {"log", crm_log},       {"step", crm_step},     {"retry", crm_retry},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"get", crm_get},
+                                         {"record", crm_record},
+                                         {"find", crm_find},
+                                         {"create", crm_create},
+                                         {"update", crm_update},
+                                         {"move", crm_move},
+                                         {"remove", crm_remove},
+                                         {"comment", crm_comment},
+                                         {"enqueue", crm_enqueue},
+                                         {"reject", crm_reject},
+                                         {"system", crm_system},
+                                         {"now", crm_now},
+                                         {"today", crm_today},
+                                         {"log", crm_log},
+                                         {"step", crm_step},
+                                         {"retry", crm_retry},
+                                         {NULL, NULL}};
     static const luaL_Reg json[] = {{"encode", json_encode}, {"decode", json_decode}, {NULL, NULL}};
     luaL_newmetatable(L, "perigee.reject");
     lua_pushboolean(L, 1);
@@ -581,6 +611,7 @@ void bind_crm_open(lua_State *L)
     lua_newuserdatauv(L, 0, 0); /* a face without content: scripts cannot rawset it */
     lua_createtable(L, 0, 4);
     luaL_newlib(L, functions);
+    bind_work_open(L);
     luaL_newlib(L, json);
     lua_setfield(L, -2, "json");
     lua_createtable(L, 0, 1);

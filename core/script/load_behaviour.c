@@ -1,4 +1,5 @@
 /* load_behaviour.c: hooks, actions, routes, jobs, timers, portals. */
+#include "base/suggest.h"
 #include "script/load_util.h"
 
 static void take_hook(struct loader *l, int t)
@@ -8,11 +9,39 @@ static void take_hook(struct loader *l, int t)
     struct catalog *c = l->catalog;
     struct hook *h = (struct hook *)(uintptr_t)&c->hooks[c->hook_count];
     const char *point = load_text(l, t, "point");
-    *h = (struct hook){.place = load_place(l, t), .fn = (script_fn)load_int(l, t, "fn", 0)};
+    *h = (struct hook){
+        .place = load_place(l, t), .rule = load_bool(l, t, "rule"), .fn = (script_fn)load_int(l, t, "fn", 0)};
     h->entity = load_entity_named(l, h->place, "on", load_text(l, t, "entity"));
     for (int i = 0; i < HOOK_POINT_COUNT; i++)
         if (point && strcmp(points[i], point) == 0) h->point = (enum hook_point)i;
     if (h->entity) c->hook_count++;
+}
+
+/* Each state that a script names is a value of the field. */
+static void take_states(struct loader *l, int t)
+{
+    struct place place = load_place(l, t);
+    const struct entity *e = load_entity_named(l, place, "states", load_text(l, t, "entity"));
+    const char *name = load_text(l, t, "field");
+    const struct field *f = e ? load_field_named(l, place, "states", e, name) : NULL;
+    if (!f) return;
+    if (f->type != FIELD_OPTION) {
+        load_fail(l, place, (struct str){0}, "states: field \"%s\" is not an option", name);
+        return;
+    }
+    size_t n;
+    const char **states = load_texts(l, t, "names", &n);
+    for (size_t i = 0; i < n; i++) {
+        bool known = false;
+        struct suggest near;
+        suggest_start(&near, str_of(states[i]));
+        for (size_t k = 0; k < f->option_count; k++) {
+            known = known || strcmp(f->options[k].value, states[i]) == 0;
+            suggest_try(&near, str_of(f->options[k].value));
+        }
+        if (!known)
+            load_fail(l, place, near.best, "states: \"%s\" is not a value of field \"%s\"", states[i], name);
+    }
 }
 
 static void take_action(struct loader *l, int t)
@@ -23,6 +52,7 @@ static void take_action(struct loader *l, int t)
     *a = (struct action_decl){.name = load_text(l, t, "name"),
                               .label = load_label(l, t, "label"),
                               .when_text = load_text(l, t, "when"),
+                              .by_text = load_text(l, t, "by"),
                               .fn = (script_fn)load_int(l, t, "fn", 0),
                               .place = load_place(l, t)};
     a->entity = load_entity_named(l, a->place, "action", load_text(l, t, "entity"));
@@ -33,6 +63,7 @@ static void take_action(struct loader *l, int t)
         return;
     }
     a->when = load_filter(l, a->place, "when", a->entity, a->when_text);
+    a->by = load_filter(l, a->place, "by", a->entity, a->by_text);
     a->roles = load_texts(l, t, "roles", &a->role_count);
     for (enum action_kind k = ACTION_CREATE; right && k < ACTION_KIND_COUNT; k++)
         if (strcmp(action_kind_name(k), right) == 0) a->right = k;
@@ -123,6 +154,7 @@ void load_behaviour(struct loader *l)
     c->timers = load_alloc(l, load_count(l, "timer"), sizeof *c->timers);
     c->portals = load_alloc(l, load_count(l, "portal"), sizeof *c->portals);
     if (l->failed) return;
+    load_each(l, "states", take_states);
     load_each(l, "hook", take_hook);
     load_each(l, "action", take_action);
     load_each(l, "route", take_route);

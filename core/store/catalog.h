@@ -231,6 +231,7 @@ enum hook_point {
 struct hook {
     const struct entity *entity;
     enum hook_point point;
+    bool rule; /* holds for every writer, also where automation is off; not asked of master data */
     script_fn fn;
     struct place place;
 };
@@ -240,7 +241,10 @@ struct action_decl {
     const char *name;
     struct label label;
     const char *when_text;
-    const struct filter *when;  /* NULL always */
+    const struct filter *when; /* in which state of the record; NULL always */
+    const char *by_text;
+    const struct filter
+        *by; /* by whom, as a condition on the record and the caller; NULL whoever has the right */
     const struct field *fields; /* arguments; only name, label, type, required, options, to are used */
     size_t field_count;
     enum action_kind right; /* what the caller must be allowed on the record; default update */

@@ -18,7 +18,7 @@ end)
 
 core.export("action", function(entity, name, declared, f)
   local place = check.place()
-  local shape = { label = { "table", "string" }, when = "string", fields = "table", right = "string", roles = "table" }
+  local shape = { label = { "table", "string" }, when = "string", by = "string", fields = "table", right = "string", roles = "table" }
   if not check.attributes("action", place, declared, shape) or not needs_function("action", place, f) then return end
   check.name("action", place, name)
   if name == "move" then check.fail(place, "\"move\" is an action of the server") end
@@ -37,7 +37,7 @@ core.export("action", function(entity, name, declared, f)
   table.sort(fields, function(a, b) return a.line < b.line or (a.line == b.line and a.name < b.name) end)
   core.declare("action", {
     file = place.file, line = place.line, entity = entity, name = name, label = check.label("action \"" .. tostring(name) .. "\"", place, declared.label, name),
-    when = declared.when, fields = fields, right = declared.right or "update", roles = check.texts("action", place, "roles", declared.roles), fn = core.fn(f),
+    when = declared.when, by = declared.by, fields = fields, right = declared.right or "update", roles = check.texts("action", place, "roles", declared.roles), fn = core.fn(f),
   })
 end)
 
