@@ -114,6 +114,7 @@ test: deps
 	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
 	@$(QUIET) SANITIZE=1 BUILD=$(BUILD)/asan unit
 	@$(QUIET) fuzz SECONDS_EACH=5
+	@$(QUIET) crash ROUNDS=$(ROUNDS)
 	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) tests/http
 	@$(PERIGEE) $(PYTEST) $(BLACK_BOX)
 
