@@ -26,16 +26,23 @@ static bool nullable(const struct context *c, const struct entity *e, const stru
     return !stamped && !(f->required && !f->when);
 }
 
+static bool bad_sort(struct context *c, const char *code, const char *en, const char *ru)
+{
+    error_add(c->error, "sort", code, "%s", "%s", c->error->lang == LANG_RU ? ru : en);
+    return error_set(c->error, ERROR_BAD_REQUEST, "%s", "%s", c->error->lang == LANG_RU ? ru : en);
+}
+
 bool sort_parse(struct context *c, const struct entity *e, struct str text, struct sort *out)
 {
     *out = (struct sort){.id_descending = true};
-    while (text.p && text.n) {
+    if (text.n == 0) return true;
+    do {
         struct str part = str_trim(str_cut(&text, ','));
         bool descending = part.n && part.p[0] == '-';
         if (descending) part.p++, part.n--;
         if (part.n == 0)
-            return error_set(c->error, ERROR_BAD_REQUEST, "\"sort\" has an empty name: use sort=-amount,name",
-                             "пустое имя в sort: пишите sort=-amount,name");
+            return bad_sort(c, "syntax", "\"sort\" has an empty name: use sort=-amount,name",
+                            "пустое имя в sort: пишите sort=-amount,name");
         const struct field *f = readable_field(c, e, part, "sort");
         if (!f) return false;
         if (!sortable(f)) {
@@ -47,11 +54,11 @@ bool sort_parse(struct context *c, const struct entity *e, struct str text, stru
         out->id_descending = descending;
         if (f->index == SYSTEM_ID) return true; /* unique: nothing behind it matters */
         if (out->count == SORT_MAX)
-            return error_set(c->error, ERROR_BAD_REQUEST, "at most %d fields to sort by",
-                             "сортировать можно не более чем по %d полям", SORT_MAX);
+            return bad_sort(c, "too_many", "at most 4 fields to sort by",
+                            "сортировать можно не более чем по 4 полям");
         out->terms[out->count++] =
             (struct sort_term){f, descending, nullable(c, e, f), field_value_type(f) == VALUE_TEXT};
-    }
+    } while (text.p);
     return true;
 }
 
