@@ -17,7 +17,7 @@ SECONDS_EACH ?= 60
 PACKAGES := liblua5.4-dev libuv1-dev libsqlite3-dev node-llhttp \
             libcurl4-openssl-dev libsodium-dev zlib1g-dev libcmocka-dev pkg-config \
             gcc clang libclang-rt-14-dev make sqlite3 tzdata python3 python3-pytest python3-jsonschema \
-            python3-hypothesis lua-check wrk
+            python3-hypothesis python3-aiosmtpd lua-check wrk
 
 LIBRARIES := lua5.4 libuv sqlite3 libcurl libsodium zlib
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wimplicit-fallthrough \

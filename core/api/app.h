@@ -20,6 +20,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/suggest.h"
+#include "courier/courier.h"
 #include "http/static.h"
 #include "store/writer.h"
 
@@ -57,6 +58,7 @@ struct app {
     const char *path; /* of the database */
     struct http_server *http;
     struct writer *writer;
+    struct courier *_Atomic courier; /* NULL: not started yet */
     struct pool *pool;
     struct throttle *throttle;
     struct http_static *files; /* NULL: page.c answers */
@@ -134,7 +136,7 @@ struct endpoint_table {
 /* One for each file that has endpoints; routes.c gathers them. */
 extern const struct endpoint_table records_endpoints, board_endpoints, actions_endpoints, timeline_endpoints,
     sessions_endpoints, tokens_endpoints, password_endpoints, me_endpoints, schema_endpoints,
-    openapi_endpoints, batch_endpoints, events_endpoints, health_endpoints, metrics_endpoints,
+    openapi_endpoints, batch_endpoints, events_endpoints, health_endpoints, metrics_endpoints, jobs_endpoints,
     reload_endpoints, page_endpoints;
 
 #define CAPTURES_MAX 4
@@ -319,6 +321,9 @@ void events_wake(struct app *app);
 struct meter *meter_new(struct app *app);
 void meter_answer(struct meter *m, size_t endpoint, int status, uint64_t nanoseconds);
 void meter_scripts(struct worker *w);
+
+/* courier.c: starts the thread for jobs and timers. */
+bool courier_open(struct app *app, struct error *e);
 
 /* reload.c: another set of scripts, without stopping. */
 bool reload_start(struct app *app, struct error *e);

@@ -130,6 +130,18 @@ static void write_scripts(struct app *app, struct buf *b)
     }
 }
 
+static void write_courier(struct app *app, struct buf *b)
+{
+    struct courier_stats s = {0};
+    if (app->courier) courier_stats(app->courier, &s);
+    line(b, "perigee_jobs_done_total", "Jobs that succeeded", "counter", (double)s.done);
+    line(b, "perigee_jobs_retried_total", "Attempts that will be repeated", "counter", (double)s.retried);
+    line(b, "perigee_jobs_dead_total", "Jobs that gave up", "counter", (double)s.dead);
+    line(b, "perigee_timers_total", "Timers that ran", "counter", (double)s.timers);
+    line(b, "perigee_outgoing_requests_total", "HTTP requests of jobs", "counter", (double)s.requests);
+    line(b, "perigee_mails_total", "Letters of jobs", "counter", (double)s.mails);
+}
+
 static void write_rest(struct call *c, struct buf *b)
 {
     struct app *app = c->app;
@@ -163,6 +175,8 @@ static void write_rest(struct call *c, struct buf *b)
     line(b, "perigee_wal_bytes", "Size of the write-ahead log", "gauge", (double)w.wal_bytes);
     line(b, "perigee_outbox_waiting", "Jobs that wait", "gauge", (double)o.waiting);
     line(b, "perigee_outbox_dead", "Jobs that gave up", "gauge", (double)o.dead);
+    line(b, "perigee_outbox_running", "Jobs under way", "gauge", (double)o.running);
+    write_courier(app, b);
     line(b, "perigee_memory_bytes", "Memory in use by malloc", "gauge", (double)mallinfo2().uordblks);
     line(b, "perigee_start_seconds", "When the server started", "gauge", (double)app->started / 1000.0);
 }

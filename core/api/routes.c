@@ -8,7 +8,7 @@
 static const struct endpoint_table *const tables[] = {
     &health_endpoints, &metrics_endpoints, &page_endpoints,     &sessions_endpoints,
     &tokens_endpoints, &me_endpoints,      &schema_endpoints,   &openapi_endpoints,
-    &batch_endpoints,  &events_endpoints,  &reload_endpoints,   &password_endpoints,
+    &batch_endpoints,  &events_endpoints,  &reload_endpoints, &jobs_endpoints,   &password_endpoints,
     &board_endpoints,  &actions_endpoints, &timeline_endpoints, &records_endpoints,
 };
 

@@ -140,7 +140,9 @@ static void writer_thread_stop(void *ctx, void *worker)
 
 static void committed(void *ctx)
 {
-    events_wake(ctx);
+    struct app *app = ctx;
+    events_wake(app);
+    courier_wake(atomic_load(&app->courier));
 }
 
 static bool loop_start(void *ctx, struct http_loop *loop, void **loop_data)
@@ -247,7 +249,7 @@ static bool start(struct app *app, struct arena *arena, struct error *e)
     if (!app->throttle) return error_no_memory(e);
     if (!open_data(app, arena, e) || !start_writer(app, e) || !reload_start(app, e)) return false;
     app->pool = pool_start(app, slow_threads(app->options), e);
-    return app->pool && start_http(app, e);
+    return app->pool && start_http(app, e) && courier_open(app, e);
 }
 
 static void stop(struct app *app)
@@ -256,7 +258,9 @@ static void stop(struct app *app)
     if (app->http) http_server_stop(app->http, app->options->grace_ms);
     pool_stop(app->pool);
     reload_stop(app);
+    courier_stop(app->courier, app->options->grace_ms);
     if (app->writer) writer_stop(app->writer);
+    courier_free(app->courier);
     if (app->http) http_server_free(app->http);
     throttle_free(app->throttle);
     script_set_unref(app->set);

@@ -1,6 +1,8 @@
 /* json_parse.c: see json_parse.h. A recursive descent, bounded by JSON_DEPTH. */
 #include "base/json_parse.h"
 
+#include "base/json.h"
+
 #include "base/text.h"
 
 #include <stdint.h>
@@ -272,4 +274,29 @@ const struct json_value *json_member(const struct json_value *object, struct str
     for (const struct json_value *m = object->first; m; m = m->next)
         if (str_eq(m->key, name)) return m;
     return NULL;
+}
+
+void json_value_write(struct buf *b, const struct json_value *v)
+{
+    switch (v ? v->type : JSON_NULL) {
+    case JSON_NULL: json_null(b); break;
+    case JSON_FALSE: json_bool(b, false); break;
+    case JSON_TRUE: json_bool(b, true); break;
+    case JSON_NUMBER: json_raw(b, v->text); break;
+    case JSON_STRING: json_str(b, v->text); break;
+    case JSON_ARRAY:
+        json_array(b);
+        for (const struct json_value *m = v->first; m; m = m->next)
+            json_value_write(b, m);
+        json_end_array(b);
+        break;
+    case JSON_OBJECT:
+        json_object(b);
+        for (const struct json_value *m = v->first; m; m = m->next) {
+            json_key_any(b, m->key);
+            json_value_write(b, m);
+        }
+        json_end_object(b);
+        break;
+    }
 }

@@ -6,6 +6,7 @@
 #define BASE_JSON_PARSE_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/error.h"
 
 #define JSON_DEPTH 64
@@ -26,5 +27,8 @@ struct json_value *json_parse(struct arena *arena, struct str text, struct error
 
 /* Member of an object; NULL when absent (or `object` is not one). */
 const struct json_value *json_member(const struct json_value *object, struct str key);
+
+/* Writes it out again, minified. NULL writes null. */
+void json_value_write(struct buf *b, const struct json_value *v);
 
 #endif

@@ -3,7 +3,9 @@
  *   address = "127.0.0.1:8080"   data = "data"        time_zone = "Europe/Moscow"   threads = 0 (one for each
  * core) plugins = { "name", … }      trusted_proxies = { "127.0.0.1", … } scripts, workflows, plugin_folder =
  * folders       body_bytes, write_queue, read_budget_ms, slow_limit_ms, session_idle_minutes, session_days =
- * numbers */
+ * numbers
+ *   http_allow = { hosts that jobs may reach }   http_open = { inner ranges that they may }   ca_file
+ *   mail = { url, from, user, password (or PERIGEE_MAIL_PASSWORD in the environment), plain } */
 #include "base/suggest.h"
 #include "cli/cli.h"
 
@@ -21,7 +23,9 @@ static const char *const keys[] = {"address",       "data",
                                    "plugin_folder", "body_bytes",
                                    "write_queue",   "read_budget_ms",
                                    "slow_limit_ms", "session_idle_minutes",
-                                   "session_days",  NULL};
+                                   "session_days",  "http_allow",
+                                   "http_open",     "ca_file",
+                                   "mail",          NULL};
 
 static char *copy(const char *s)
 {
@@ -83,6 +87,41 @@ static const char **texts_of(lua_State *L, const char *name, size_t *n)
     return out;
 }
 
+/* Inner addresses and ranges that jobs may reach. */
+static bool set_open(lua_State *L, struct serve_options *o)
+{
+    size_t n;
+    const char **texts = texts_of(L, "http_open", &n);
+    struct address *ranges = texts ? calloc(n + 1, sizeof *ranges) : NULL;
+    for (size_t i = 0; ranges && i < n; i++) {
+        if (address_parse(str_of(texts[i]), false, &ranges[i])) continue;
+        fprintf(stderr, "perigee: http_open: \"%s\" is no address or range\n", texts[i]);
+        free(ranges);
+        return false;
+    }
+    o->open = ranges;
+    o->open_count = ranges ? n : 0;
+    return true;
+}
+
+/* mail = { url = "smtp://mail.example.com:587", from = "Perigee <crm@example.com>", user =, password =, plain
+ * = false } */
+static bool set_mail(lua_State *L, struct serve_options *o)
+{
+    if (lua_getfield(L, -1, "mail") == LUA_TTABLE) {
+        o->mail = (struct courier_mail){text_of(L, "url"), text_of(L, "user"), text_of(L, "password"),
+                                        text_of(L, "from"), false};
+        lua_getfield(L, -1, "plain");
+        o->mail.plain = lua_toboolean(L, -1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    if (!o->mail.password) o->mail.password = getenv("PERIGEE_MAIL_PASSWORD");
+    if (!o->mail.url == !o->mail.from) return true;
+    fputs("perigee: mail needs both url and from\n", stderr);
+    return false;
+}
+
 static bool check_keys(lua_State *L, const char *file)
 {
     bool ok = true;
@@ -123,6 +162,9 @@ static bool apply(lua_State *L, struct serve_options *o)
         list[i] = str_of(proxies[i]);
     o->trusted_proxies = list;
     o->trusted_proxy_count = list ? n : 0;
+    o->http_allow = texts_of(L, "http_allow", &n);
+    o->ca_file = text_of(L, "ca_file");
+    if (!set_open(L, o) || !set_mail(L, o)) return false;
     o->threads = (unsigned)number_of(L, "threads", o->threads);
     o->http.body_bytes = number_of(L, "body_bytes", o->http.body_bytes);
     o->write_queue = (size_t)number_of(L, "write_queue", (int64_t)o->write_queue);

@@ -41,6 +41,7 @@ struct transfer {
     struct http_client *client;
     CURL *easy;
     struct curl_slist *fields, *recipients;
+    curl_mime *mime;
     http_done *done;
     void *data;
     bool (*sink)(void *data, const char *p, size_t n);
@@ -176,6 +177,7 @@ struct str http_result_field(const struct http_result *r, const char *name)
 static void free_transfer(struct transfer *t)
 {
     if (t->easy) curl_easy_cleanup(t->easy);
+    curl_mime_free(t->mime);
     curl_slist_free_all(t->fields);
     curl_slist_free_all(t->recipients);
     buf_free(&t->upload);
@@ -439,27 +441,65 @@ bool http_client_send(struct http_client *c, const struct http_request *r, http_
     return false;
 }
 
+static bool add_text(curl_mime *to, struct str text, const char *type)
+{
+    curl_mimepart *part = curl_mime_addpart(to);
+    return part && curl_mime_data(part, text.p, text.n) == CURLE_OK &&
+           curl_mime_type(part, type) == CURLE_OK && curl_mime_encoder(part, "quoted-printable") == CURLE_OK;
+}
+
+static bool add_file(curl_mime *to, const struct mail_part *p)
+{
+    curl_mimepart *part = curl_mime_addpart(to);
+    return part && curl_mime_filedata(part, p->path) == CURLE_OK &&
+           curl_mime_filename(part, p->name) == CURLE_OK && curl_mime_type(part, p->type) == CURLE_OK &&
+           curl_mime_encoder(part, "base64") == CURLE_OK;
+}
+
+/* multipart/mixed of (text, or multipart/alternative of text and html) and the files. */
+static bool build_mime(struct transfer *t, const struct mail_request *r)
+{
+    t->mime = curl_mime_init(t->easy);
+    if (!t->mime) return false;
+    if (r->html.p) {
+        curl_mime *both = curl_mime_init(t->easy);
+        curl_mimepart *part = both ? curl_mime_addpart(t->mime) : NULL;
+        bool ok = part && add_text(both, r->text, "text/plain; charset=utf-8") &&
+                  add_text(both, r->html, "text/html; charset=utf-8");
+        if (!ok || curl_mime_subparts(part, both) != CURLE_OK) {
+            curl_mime_free(both);
+            return false;
+        }
+        if (curl_mime_type(part, "multipart/alternative") != CURLE_OK) return false;
+        struct curl_slist *inside = curl_slist_append(NULL, "Content-Disposition: inline");
+        if (!inside || curl_mime_headers(part, inside, 1) != CURLE_OK) return false;
+    } else if (!add_text(t->mime, r->text, "text/plain; charset=utf-8"))
+        return false;
+    for (size_t i = 0; i < r->parts_n; i++)
+        if (!add_file(t->mime, &r->parts[i])) return false;
+    return curl_easy_setopt(t->easy, CURLOPT_MIMEPOST, t->mime) == CURLE_OK;
+}
+
 bool http_client_mail(struct http_client *c, const struct mail_request *r, http_done *done, void *data)
 {
     struct transfer *t = new_transfer(c, 0, done, data);
     if (!t) return false;
     CURL *e = t->easy;
     t->mail = true;
-    buf_str(&t->upload, r->message);
-    bool ok = !t->upload.failed && same_options(t, r->timeout_ms) &&
-              curl_easy_setopt(e, CURLOPT_URL, r->url) == CURLE_OK &&
+    bool ok = same_options(t, r->timeout_ms) && curl_easy_setopt(e, CURLOPT_URL, r->url) == CURLE_OK &&
               curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "smtp,smtps") == CURLE_OK &&
               curl_easy_setopt(e, CURLOPT_USE_SSL, (long)(r->starttls ? CURLUSESSL_ALL : CURLUSESSL_NONE)) ==
                   CURLE_OK &&
-              curl_easy_setopt(e, CURLOPT_MAIL_FROM, r->from) == CURLE_OK &&
-              curl_easy_setopt(e, CURLOPT_UPLOAD, 1L) == CURLE_OK &&
-              curl_easy_setopt(e, CURLOPT_INFILESIZE_LARGE, (curl_off_t)r->message.n) == CURLE_OK;
+              curl_easy_setopt(e, CURLOPT_MAIL_FROM, r->from) == CURLE_OK;
     if (ok && r->user)
         ok = curl_easy_setopt(e, CURLOPT_USERNAME, r->user) == CURLE_OK &&
              curl_easy_setopt(e, CURLOPT_PASSWORD, r->password ? r->password : "") == CURLE_OK;
     for (size_t i = 0; ok && i < r->to_n; i++)
         ok = add_field(&t->recipients, r->to[i]);
-    ok = ok && curl_easy_setopt(e, CURLOPT_MAIL_RCPT, t->recipients) == CURLE_OK;
+    for (size_t i = 0; ok && i < r->headers_n; i++)
+        ok = add_field(&t->fields, r->headers[i]);
+    ok = ok && curl_easy_setopt(e, CURLOPT_MAIL_RCPT, t->recipients) == CURLE_OK &&
+         curl_easy_setopt(e, CURLOPT_HTTPHEADER, t->fields) == CURLE_OK && build_mime(t, r);
     if (ok) return launch(t);
     free_transfer(t);
     return false;

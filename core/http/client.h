@@ -41,7 +41,12 @@ struct http_request {
                  size_t n); /* takes a 2xx body piece by piece instead; false stops */
 };
 
-/* A letter by SMTP. */
+struct mail_part { /* an attachment */
+    const char *name, *type;
+    const char *path; /* of the file */
+};
+
+/* A letter by SMTP. libcurl makes the MIME structure and its encodings. */
 struct mail_request {
     const char *url; /* smtp://host:587, smtps://host:465 */
     bool starttls;   /* required before anything is said; false only for a server on a trusted line */
@@ -49,7 +54,11 @@ struct mail_request {
     const char *from;            /* envelope; plain addresses without control bytes */
     const char *const *to;
     size_t to_n;
-    struct str message; /* RFC 5322, CRLF; copied */
+    const char *const *headers; /* "Subject: …", encoded (RFC 2047), without line ends */
+    size_t headers_n;
+    struct str text, html; /* UTF-8; html .p NULL: text only; copied */
+    const struct mail_part *parts;
+    size_t parts_n;
     int64_t timeout_ms;
 };
 

@@ -76,7 +76,8 @@ int crm_step(lua_State *L)
     name.p = luaL_checklstring(L, 1, &name.n);
     luaL_checktype(L, 2, LUA_TFUNCTION);
     if (!job_running(L)) return luaL_error(L, "crm.step works in jobs only");
-    if (name.n == 0 || name.n > 100) return luaL_error(L, "a step's name has 1 to 100 bytes");
+    if (name.n == 0 || name.n > 100 || strpbrk(name.p, "\"\\") || strlen(name.p) != name.n)
+        return luaL_error(L, "a step's name has 1 to 100 bytes, no quotes or backslashes");
     const struct json_value *known = job_step(L, name);
     if (known) {
         bind_push_json(L, known);

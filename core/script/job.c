@@ -8,12 +8,12 @@
 #include <stdlib.h>
 
 #define ARENA_BYTES ((size_t)64 << 20)
-#define HOOK_EVERY (LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT)
+#define WORDS_BYTES ((size_t)1 << 20)
 #define CALL_MARK (UINT64_C(1) << 63) /* calls of jobs, apart from all others */
 
 struct script_job {
     struct script_state *state;
-    struct arena arena;
+    struct arena arena, words; /* `words`: of the error, so that it can be told when the other is full */
     struct error error;
     struct context context;
     struct place place;
@@ -44,7 +44,8 @@ bool job_running(lua_State *L)
 
 int job_ask(lua_State *L, const char *name, struct buf *args, lua_KFunction then)
 {
-    struct script_job *j = state_of(L)->job;
+    struct script_state *s = state_of(L);
+    struct script_job *j = s->job;
     struct str text = args->failed ? (struct str){NULL, 0} : arena_str(&j->arena, buf_view(args));
     buf_free(args);
     if (L != j->co)
@@ -149,7 +150,8 @@ struct script_job *script_job_new(struct script_state *s, script_fn fn, struct p
     struct script_job *j = calloc(1, sizeof *j);
     if (!j) return error_no_memory(e), NULL;
     arena_init(&j->arena, ARENA_BYTES);
-    error_init(&j->error, &j->arena, LANG_EN);
+    arena_init(&j->words, WORDS_BYTES);
+    error_init(&j->error, &j->words, LANG_EN);
     j->state = s;
     j->fn = fn;
     j->place = place;
@@ -178,6 +180,7 @@ void script_job_free(struct script_job *j)
     if (!j) return;
     luaL_unref(j->state->L, LUA_REGISTRYINDEX, j->anchor);
     arena_free(&j->arena);
+    arena_free(&j->words);
     free(j);
 }
 
@@ -200,6 +203,7 @@ enum script_job_state script_job_run(struct script_job *j, const struct script_a
     struct script_job *outer = s->job;
     uint64_t outer_call = s->call;
     error_clear(&j->error);
+    arena_reset(&j->words);
     if (answer && !take_answer(j, answer)) {
         error_set(&j->error, ERROR_SCRIPT_LIMIT, "a job needs more memory than it may have",
                   "заданию не хватило отведённой памяти");

@@ -1,4 +1,5 @@
 /* load_behaviour.c: hooks, actions, routes, jobs, timers, portals. */
+#include "base/cron.h"
 #include "base/suggest.h"
 #include "script/load_util.h"
 
@@ -109,6 +110,7 @@ static void take_job(struct loader *l, int t)
                       .retry_min_ms = load_int(l, t, "retry_min", 10000),
                       .retry_max_ms = load_int(l, t, "retry_max", 21600000),
                       .attempts = (int)load_int(l, t, "attempts", 20),
+                      .age_ms = load_int(l, t, "age", 0),
                       .fn = (script_fn)load_int(l, t, "fn", 0),
                       .place = load_place(l, t)};
     for (size_t i = 0; i + 1 < c->job_count; i++)
@@ -122,10 +124,17 @@ static void take_timer(struct loader *l, int t)
     struct timer *m = (struct timer *)(uintptr_t)&c->timers[c->timer_count++];
     *m = (struct timer){.spec = load_text(l, t, "spec"),
                         .name = load_text(l, t, "name"),
+                        .cron = load_text(l, t, "cron"),
                         .period_ms = load_int(l, t, "period", 0),
                         .at_minutes = (int)load_int(l, t, "at", -1),
                         .fn = (script_fn)load_int(l, t, "fn", 0),
                         .place = load_place(l, t)};
+    struct cron cron;
+    size_t at;
+    if (m->cron && !cron_parse(str_of(m->cron), &cron, &at))
+        load_fail(l, m->place, (struct str){0},
+                  "every: \"%s\" is no cron expression (minute hour day month weekday [zone]): see \"%s\"", m->cron,
+                  m->cron + at);
     for (size_t i = 0; i + 1 < c->timer_count; i++)
         if (strcmp(c->timers[i].name, m->name) == 0)
             load_fail(l, m->place, (struct str){0}, "every \"%s\" is declared twice", m->name);

@@ -264,6 +264,7 @@ struct route {
 
 struct timer { /* every(spec, name, fn) */
     const char *spec, *name;
+    const char *cron;  /* "30 6 * * 1-5" (base/cron.h); NULL: period_ms and at_minutes say when */
     int64_t period_ms; /* of "1d", "15m", … */
     int at_minutes;    /* local time of day for "… at 06:00"; -1 */
     script_fn fn;
@@ -274,6 +275,7 @@ struct job {
     const char *name;
     int64_t retry_min_ms, retry_max_ms;
     int attempts;
+    int64_t age_ms; /* since it was enqueued; past it no further attempt */
     script_fn fn;
     struct place place;
 };

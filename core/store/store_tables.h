@@ -7,7 +7,8 @@
  *   perigee_number       last number given for each prefix
  *   perigee_schema       what each column, index and table of an entity was made from (schema.h)
  *   perigee_log          the trail (trail.h); the index serves a record's timeline, seq being the rowid
- *   perigee_outbox       jobs: state 'waiting' or 'dead'; a job that succeeded is deleted
+ *   perigee_outbox       jobs: 'waiting' ─► 'running' ─► 'done', or back to 'waiting' for another attempt, or 'dead'
+ *   perigee_run          what became of each attempt of a job
  *   perigee_timer        when each `every` last ran
  *   perigee_migration    migrations of plugins that have run
  *   perigee_file         what lies under DIR/files by its hash
@@ -38,12 +39,22 @@ static const char store_tables_1[] =
     "CREATE INDEX perigee_log_record ON perigee_log (record, entity);"
 
     "CREATE TABLE perigee_outbox (id INTEGER PRIMARY KEY, job TEXT NOT NULL, args TEXT NOT NULL, key TEXT,"
-    " state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'dead')),"
-    " attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL, created_at INTEGER NOT NULL,"
-    " created_by INTEGER NOT NULL, error TEXT) STRICT;"
+    " state TEXT NOT NULL DEFAULT 'waiting'"
+    "  CHECK (state IN ('waiting', 'running', 'done', 'dead', 'cancelled')),"
+    " attempts INTEGER NOT NULL DEFAULT 0, due_at INTEGER NOT NULL, lease_until INTEGER NOT NULL DEFAULT 0,"
+    " created_at INTEGER NOT NULL, created_by INTEGER NOT NULL, finished_at INTEGER NOT NULL DEFAULT 0,"
+    " steps TEXT NOT NULL DEFAULT '{}', error TEXT) STRICT;"
     "CREATE UNIQUE INDEX perigee_outbox_key ON perigee_outbox (job, key)"
     " WHERE key IS NOT NULL AND state = 'waiting';"
-    "CREATE INDEX perigee_outbox_due ON perigee_outbox (state, due_at);"
+    "CREATE INDEX perigee_outbox_due ON perigee_outbox (due_at) WHERE state = 'waiting';"
+    "CREATE INDEX perigee_outbox_running ON perigee_outbox (lease_until) WHERE state = 'running';"
+    "CREATE INDEX perigee_outbox_finished ON perigee_outbox (state, finished_at)"
+    " WHERE state IN ('done', 'dead', 'cancelled');"
+
+    "CREATE TABLE perigee_run (id INTEGER PRIMARY KEY, job INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+    " started_at INTEGER NOT NULL, took_ms INTEGER NOT NULL, outcome TEXT NOT NULL, output TEXT, error TEXT,"
+    " place TEXT) STRICT;"
+    "CREATE INDEX perigee_run_job ON perigee_run (job);"
 
     "CREATE TABLE perigee_timer (name TEXT PRIMARY KEY, ran_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
 

@@ -55,26 +55,32 @@ end)
 
 core.export("job", function(name, declared, f)
   local place = check.place()
-  if not check.attributes("job", place, declared, { retry = "string", attempts = "integer" }) or not needs_function("job", place, f) then return end
+  if not check.attributes("job", place, declared, { retry = "string", attempts = "integer", age = "string" }) or not needs_function("job", place, f) then return end
   check.name("job", place, name)
   local from, to = string.match(declared.retry or "10s..6h", "^(%d+[smhdw])%.%.(%d+[smhdw])$")
   if not from then check.fail(place, "job: retry is a range such as \"10s..6h\", not \"" .. tostring(declared.retry) .. "\"") end
+  local age = declared.age and check.duration(declared.age)
+  if declared.age and not age then check.fail(place, "job: age is a span such as \"3d\", not \"" .. tostring(declared.age) .. "\"") end
   core.declare("job", {
     file = place.file, line = place.line, name = name, retry_min = check.duration(from) or 10000, retry_max = check.duration(to) or 21600000,
-    attempts = declared.attempts or 20, fn = core.fn(f),
+    attempts = declared.attempts or 20, age = age or 0, fn = core.fn(f),
   })
 end)
 
--- "15m", "1d", "1d at 06:00"
+-- "15m", "1d", "1d at 06:00", or a cron expression with or without a time zone: "30 6 * * 1-5 Europe/Moscow"
 core.export("every", function(spec, name, f)
   local place = check.place()
   if not needs_function("every", place, f) then return end
   check.name("every", place, name)
   local text = tostring(spec)
+  if string.find(text, "^%S+%s+%S+%s+%S+%s+%S+%s+%S") then
+    core.declare("timer", { file = place.file, line = place.line, spec = text, name = name, cron = text, fn = core.fn(f) })
+    return
+  end
   local period, hour, minute = string.match(text, "^(%d+[mhdw]) at (%d%d):(%d%d)$")
   period = check.duration(period or string.match(text, "^(%d+[mhdw])$"))
   if not period or period == 0 or (hour and (tonumber(hour) > 23 or tonumber(minute) > 59)) then
-    check.fail(place, "every begins with \"15m\", \"1d\" or \"1d at 06:00\", not \"" .. text .. "\"")
+    check.fail(place, "every begins with \"15m\", \"1d\", \"1d at 06:00\" or is a cron expression, not \"" .. text .. "\"")
     return
   end
   core.declare("timer", {
