@@ -21,7 +21,7 @@ entity "lead" {
     partner = ref { to = "partner", label = { en = "Partner", ru = "Партнёр" } },
     status = option { { "new", en = "New", ru = "Новый" }, { "assigned", en = "Assigned", ru = "Назначен" }, { "qualified", en = "Qualified", ru = "Квалифицирован" },
       { "disqualified", en = "Disqualified", ru = "Отклонён" }, { "dropped", en = "Dropped", ru = "Прекращён" },
-      label = { en = "Status", ru = "Статус" }, default = "new" },
+      label = { en = "Status", ru = "Статус" }, default = "new", readonly = true },
     reason = ref { to = "lead_reason", label = { en = "Reason", ru = "Причина" } },
     company = ref { to = "company", label = { en = "Became the company", ru = "Стал компанией" }, readonly = true },
     contact = ref { to = "contact", label = { en = "Became the contact", ru = "Стал контактом" }, readonly = true },
