@@ -157,6 +157,26 @@ static int crm_fold(lua_State *L)
     return 1;
 }
 
+/* crm.filter_problem("opportunity", "amout > 1") → nil, or a code ("no_such_entity", "bad_filter") and words
+ */
+static int crm_filter_problem(lua_State *L)
+{
+    struct context *c = context(L);
+    const struct entity *e = catalog_entity(c->catalog, str_of(luaL_checkstring(L, 1)));
+    struct str text = {"", 0};
+    if (!lua_isnoneornil(L, 2)) text.p = luaL_checklstring(L, 2, &text.n);
+    struct error mine;
+    error_init(&mine, c->arena, c->error->lang);
+    if (!e)
+        error_set(&mine, ERROR_NOT_FOUND, "there is no such kind of record", "нет такого вида записей");
+    else if (str_trim(text).n)
+        filter_parse(c->arena, c->catalog, e, arena_str(c->arena, text), "filter", NULL, 0, NULL, &mine);
+    if (mine.kind == ERROR_NONE) return lua_pushnil(L), 1;
+    lua_pushstring(L, e ? "bad_filter" : "no_such_entity");
+    lua_pushstring(L, mine.first ? mine.first->message : mine.detail ? mine.detail : "");
+    return 2;
+}
+
 /* ---- other people ---- */
 
 static int64_t user_at(lua_State *L, int at)
@@ -317,6 +337,7 @@ void bind_work_open(lua_State *L)
                                          {"pick", crm_pick},
                                          {"workday", crm_workday},
                                          {"fold", crm_fold},
+                                         {"filter_problem", crm_filter_problem},
                                          {"text", crm_text},
                                          {"can", crm_can},
                                          {"notify", crm_notify},
