@@ -26,6 +26,8 @@
 
 #include <pthread.h>
 
+#define ANSWER_MAX ((size_t)64 << 20) /* bytes of one answer in memory */
+
 struct call;
 struct events; /* events.c: the event streams of one loop */
 struct pool;   /* lanes.c */
@@ -245,6 +247,8 @@ void call_etag(struct call *c, int64_t version);
 bool call_empty(struct call *c, int status);
 /* Status with the JSON that is in c->out. Always true. */
 bool call_json(struct call *c, int status);
+/* False, with the reason, when the answer in c->out has outgrown ANSWER_MAX. */
+bool call_fits(struct call *c);
 /* Goes on in another lane with another function (after SLOW work, a WRITE). Always true. */
 bool call_continue(struct call *c, enum lane lane, bool (*handle)(struct call *c));
 /* The record as it is now, as the answer: ETag, Location for 201, nothing for return=minimal. */

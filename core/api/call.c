@@ -235,6 +235,14 @@ bool call_json(struct call *c, int status)
     return true;
 }
 
+bool call_fits(struct call *c)
+{
+    if (!c->out->failed) return true;
+    return error_set(&c->error, ERROR_QUERY_LIMIT,
+                     "the answer would be larger than %zu MiB: ask for less at once",
+                     "ответ был бы больше %zu МиБ: запросите меньше за один раз", ANSWER_MAX >> 20);
+}
+
 bool call_continue(struct call *c, enum lane lane, bool (*handle)(struct call *c))
 {
     c->then_lane = lane;
@@ -282,7 +290,7 @@ bool call_record(struct call *c, int status, const struct entity *entity, int64_
 
 static bool version_of_tag(struct str tag, int64_t *version)
 {
-    if (tag.n < 3 || tag.p[0] != '"' || tag.p[tag.n - 1] != '"') return false;
+    if (tag.n < 3 || tag.p[0] != '"' || tag.p[tag.n - 1] != '"' || tag.p[1] == '0') return false;
     return read_number((struct str){tag.p + 1, tag.n - 2}, version) && *version > 0;
 }
 

@@ -16,7 +16,7 @@ static struct call *call_new(struct app *app, struct http_exchange *x)
     c->lang = LANG_EN;
     c->lang_given = problem_lang(http_field(x, STR("accept-language")), &c->lang);
     error_init(&c->error, c->arena, c->lang);
-    buf_init(&c->own, (size_t)64 << 20);
+    buf_init(&c->own, ANSWER_MAX);
     auth_credentials(c);
     c->out = &c->home->scratch;
     buf_reset(c->out);

@@ -13,15 +13,15 @@ void call_send(struct call *c)
     else if (c->content_type && !c->out->failed)
         http_reply_bytes(x, c->content_type, buf_view(c->out));
     else if (c->content_type) {
-        http_reply(x, 503); /* no memory for the answer */
+        http_reply(x, 0); /* no memory for the answer: http says so */
         buf_free(c->out);
-        buf_init(c->out, (size_t)64 << 20);
+        buf_init(c->out, ANSWER_MAX);
     }
     buf_free(&c->own);
     struct buf *scratch = c->out == &c->own ? NULL : c->out;
     http_send(x);
     if (scratch && scratch->cap > (1 << 20)) { /* one huge answer must not stay for ever */
         buf_free(scratch);
-        buf_init(scratch, (size_t)64 << 20);
+        buf_init(scratch, ANSWER_MAX);
     }
 }

@@ -6,7 +6,6 @@
 
 #define PLANS 512
 #define PRINCIPALS 4096
-#define SCRATCH_MAX ((size_t)64 << 20)
 
 static struct script_set *set_in_force(struct app *app, uint64_t *generation)
 {
@@ -72,7 +71,7 @@ struct worker *worker_open(struct app *app, struct db *lent, struct error *e)
         return NULL;
     }
     w->app = app;
-    buf_init(&w->scratch, SCRATCH_MAX);
+    buf_init(&w->scratch, ANSWER_MAX);
     if (fill(w, lent, e)) return w;
     worker_close(w);
     return NULL;

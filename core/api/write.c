@@ -134,7 +134,7 @@ static bool refused(struct call *c)
 
 static bool handle(struct call *c)
 {
-    return c->handle(c) || refused(c);
+    return (c->handle(c) && call_fits(c)) || refused(c);
 }
 
 /* The change in a savepoint of its own; what was answered stays either way, if it is final. */

@@ -243,6 +243,12 @@ static struct str body_view(const struct exchange *x)
 static void replace_by_500(struct exchange *x)
 {
     const struct problem_text *t = problem_text(PROBLEM_ANSWER);
+    const struct http_config *config = &x->pub.loop->server->config;
+    http_reply(&x->pub, t->status);
+    struct buf *body = http_reply_buffer(&x->pub, "application/problem+json");
+    if (config->callbacks.render_problem)
+        config->callbacks.render_problem(config->app, &x->pub, t->status, t->code, t->en, t->ru, body);
+    if (body->n > 0 && !body_failed(x)) return;
     http_reply(&x->pub, t->status);
     http_reply_bytes(&x->pub, "application/problem+json",
                      STR("{\"type\":\"about:blank\",\"title\":\"Internal Server Error\",\"status\":500,"
