@@ -14,14 +14,12 @@ struct fixture {
     struct db *db;
 };
 
-static struct fixture open_memory(void)
+static void open_memory(struct fixture *f)
 {
-    struct fixture f;
-    arena_init(&f.arena, 1 << 20);
-    error_init(&f.error, &f.arena, LANG_EN);
-    f.db = db_open(":memory:", DB_MEMORY, &f.error);
-    assert_non_null(f.db);
-    return f;
+    arena_init(&f->arena, 1 << 20);
+    error_init(&f->error, &f->arena, LANG_EN); /* keeps the arena's address */
+    f->db = db_open(":memory:", DB_MEMORY, &f->error);
+    assert_non_null(f->db);
 }
 
 static void close_memory(struct fixture *f)
@@ -43,7 +41,8 @@ static int64_t number(struct fixture *f, const char *sql)
 static void test_format_1_is_brought_up_with_its_rows(void **state)
 {
     (void)state;
-    struct fixture f = open_memory();
+    struct fixture f;
+    open_memory(&f);
     assert_true(db_exec(f.db, store_tables_1, &f.error));
     assert_true(db_exec(f.db,
                         "INSERT INTO perigee_file (id, hash, size, name, type, created_at, created_by)"
@@ -59,7 +58,8 @@ static void test_format_1_is_brought_up_with_its_rows(void **state)
 static void test_preparing_twice_changes_nothing(void **state)
 {
     (void)state;
-    struct fixture f = open_memory();
+    struct fixture f;
+    open_memory(&f);
     struct str first, second;
     assert_true(store_prepare(f.db, &f.error));
     assert_true(store_meta_get(f.db, "secret", &f.arena, &first, &f.error));
@@ -72,7 +72,8 @@ static void test_preparing_twice_changes_nothing(void **state)
 static void test_a_newer_format_is_refused(void **state)
 {
     (void)state;
-    struct fixture f = open_memory();
+    struct fixture f;
+    open_memory(&f);
     assert_true(db_exec(f.db, "PRAGMA user_version = 9999", &f.error));
     assert_false(store_prepare(f.db, &f.error));
     assert_int_equal(f.error.kind, ERROR_UNAVAILABLE);
