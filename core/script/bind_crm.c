@@ -612,6 +612,8 @@ void bind_crm_open(lua_State *L)
     lua_createtable(L, 0, 4);
     luaL_newlib(L, functions);
     bind_work_open(L);
+    lua_pushlightuserdata(L, NULL); /* crm.null: "no value", where nil would leave a field out of a table */
+    lua_setfield(L, -2, "null");
     luaL_newlib(L, json);
     lua_setfield(L, -2, "json");
     lua_createtable(L, 0, 1);

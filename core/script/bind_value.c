@@ -167,6 +167,7 @@ static void write_json(lua_State *L, int at, struct buf *out, int depth)
     struct str s;
     if (depth > JSON_NEST) luaL_error(L, "JSON nested more than %d deep", JSON_NEST);
     switch (lua_type(L, at)) {
+    case LUA_TLIGHTUSERDATA: /* crm.null */
     case LUA_TNIL: json_null(out); break;
     case LUA_TBOOLEAN: json_bool(out, lua_toboolean(L, at)); break;
     case LUA_TNUMBER: write_number(L, at, out); break;
@@ -197,7 +198,7 @@ struct value bind_to_value(lua_State *L, int at, const struct field *f, struct r
     struct buf b;
     struct str text;
     at = lua_absindex(L, at);
-    if (lua_isnil(L, at)) return value_null();
+    if (lua_isnil(L, at) || lua_islightuserdata(L, at)) return value_null(); /* nil, crm.null */
     /* The buffer is malloc'd: keep it out of the way of Lua errors by asking for the type first. */
     if (lua_type(L, at) == LUA_TFUNCTION || lua_type(L, at) == LUA_TTHREAD)
         luaL_error(L, "field \"%s\" cannot hold a %s", f->name, luaL_typename(L, at));

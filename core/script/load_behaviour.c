@@ -133,8 +133,8 @@ static void take_timer(struct loader *l, int t)
     size_t at;
     if (m->cron && !cron_parse(str_of(m->cron), &cron, &at))
         load_fail(l, m->place, (struct str){0},
-                  "every: \"%s\" is no cron expression (minute hour day month weekday [zone]): see \"%s\"", m->cron,
-                  m->cron + at);
+                  "every: \"%s\" is no cron expression (minute hour day month weekday [zone]): see \"%s\"",
+                  m->cron, m->cron + at);
     for (size_t i = 0; i + 1 < c->timer_count; i++)
         if (strcmp(c->timers[i].name, m->name) == 0)
             load_fail(l, m->place, (struct str){0}, "every \"%s\" is declared twice", m->name);

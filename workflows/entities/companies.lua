@@ -24,10 +24,12 @@ entity "company" {
     partner = ref { to = "partner", label = { en = "Partner", ru = "Партнёр" } },
     lifecycle_step = ref { to = "lifecycle_step", label = { en = "Lifecycle step", ru = "Шаг жизненного цикла" } },
     status = status(),
+    name_key = text { label = { en = "Name for comparing", ru = "Название для сравнения" }, readonly = true, max = 300 },
+    domain = text { label = { en = "Domain", ru = "Домен" }, readonly = true, max = 200 },
     folder = ref { to = "folder", label = { en = "Folder", ru = "Папка" }, readonly = true },
     description = longtext { label = { en = "Description", ru = "Описание" }, search = true },
   },
-  index = { { "direction", "responsible" }, { "partner" } },
+  index = { { "direction", "responsible" }, { "partner" }, { "name_key" }, { "domain" } },
   views = {
     list = { "name", "tax_id", "industry", "responsible", "lifecycle_step", "status" },
     form = {
@@ -92,11 +94,12 @@ entity "contact" {
     responsible = ref { to = "user", label = { en = "Responsible", ru = "Ответственный" }, default = "@me" },
     decision_role = option { { "decides", en = "Decides", ru = "Принимает решение" }, { "influences", en = "Influences", ru = "Влияет на решение" },
       { "uses", en = "Uses", ru = "Использует" }, { "pays", en = "Pays", ru = "Платит" }, label = { en = "Part in the decision", ru = "Роль в решении" } },
+    domain = text { label = { en = "Domain", ru = "Домен" }, readonly = true, max = 200 },
     consent = boolean { label = { en = "Agrees to mailings", ru = "Согласен на рассылки" }, default = false },
     language = option { { "en", en = "English", ru = "Английский" }, { "ru", en = "Russian", ru = "Русский" }, label = { en = "Language", ru = "Язык" } },
     description = longtext { label = { en = "Description", ru = "Описание" }, search = true },
   },
-  index = { { "company" }, { "direction", "responsible" } },
+  index = { { "company" }, { "direction", "responsible" }, { "email" }, { "domain" } },
   views = {
     list = { "name", "position", "company", "email", "phone" },
     form = {
