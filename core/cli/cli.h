@@ -17,22 +17,43 @@ extern const struct command command_serve, command_check, command_plan, command_
     command_user, command_token, command_backup, command_restore, command_access, command_audit,
     command_doctor, command_reload, command_version;
 
-/* Options "--name value" and flags "--name", and the words between them. */
+#define OPTIONS_MAX 24
+#define WORDS_MAX 8
+
+/* Options "--name value", "--name=value" and flags "--name", and the words between them. */
 struct options {
-    const char *words[8];
+    const char *words[WORDS_MAX];
     size_t word_count;
-    const char *names[24], *values[24];
+    struct str names[OPTIONS_MAX];
+    const char *values[OPTIONS_MAX];
     size_t count;
 };
 
-/* `known`: "data= config= dev": a "=" behind the name means that a value follows. False: said on stderr. */
+/* `known`: "data= config= dev +1": a "=" behind the name means that a value follows, "+1" that one word may
+ * stand beside the options (at most WORDS_MAX). False, said on stderr with the nearest name: an unknown
+ * option, one given twice, a missing value, a word too many. */
 bool options_parse(int argc, char **argv, const char *known, struct options *out);
 const char *option(const struct options *o, const char *name, const char *absent);
 bool option_given(const struct options *o, const char *name);
+/* "login name": names every option of these that is missing, and the usage. */
+bool options_need(const struct options *o, const struct command *c, const char *needed);
+/* The first word when it is one of `verbs` ("create list"); NULL: said on stderr with the nearest one. */
+const char *options_verb(int argc, char **argv, const char *verbs, const struct command *c);
 
 /* Defaults, then config.lua (--config), then the flags. False: said on stderr. Strings live as long as the
  * process. */
 bool settings_read(const struct options *o, struct serve_options *out);
+
+/* config.lua into *out; false: every mistake said on stderr (config.c). */
+bool config_read(const char *file, struct serve_options *out);
+/* "ADDRESS:PORT" into *o; false: it is none. */
+bool settings_address(struct serve_options *o, const char *given);
+const char *settings_address_words(void);
+/* For what lives as long as the process; memory out ends it. `join`: `name` below `folder` unless it is
+ * absolute. */
+void *settings_owned(void *p);
+char *settings_copy(const char *s);
+char *settings_join(const char *folder, const char *name);
 
 /* A data folder opened for work beside a server that may run. */
 struct desk {

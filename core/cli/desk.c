@@ -1,4 +1,4 @@
-/* desk.c: options, and opening the data folder for a command. */
+/* desk.c: opening the data folder for a command, and telling people what went wrong. */
 #include "cli/cli.h"
 #include "store/schema.h"
 #include "store/trail.h"
@@ -14,53 +14,6 @@ enum lang say_language(void)
     const char *lang = getenv("LC_ALL");
     if (!lang || !*lang) lang = getenv("LANG");
     return lang && strncmp(lang, "ru", 2) == 0 ? LANG_RU : LANG_EN;
-}
-
-/* ---- options ---- */
-
-/* 0: unknown, 1: a flag, 2: takes a value. */
-static int kind_of(const char *known, const char *name)
-{
-    struct str rest = str_of(known);
-    while (rest.p && rest.n) {
-        struct str one = str_cut(&rest, ' ');
-        bool value = one.n && one.p[one.n - 1] == '=';
-        if (value) one.n--;
-        if (str_is(one, name)) return value ? 2 : 1;
-    }
-    return 0;
-}
-
-bool options_parse(int argc, char **argv, const char *known, struct options *out)
-{
-    *out = (struct options){0};
-    for (int i = 0; i < argc; i++) {
-        const char *arg = argv[i];
-        if (strncmp(arg, "--", 2) != 0) {
-            if (out->word_count == 8) return fprintf(stderr, "perigee: too many arguments\n"), false;
-            out->words[out->word_count++] = arg;
-            continue;
-        }
-        int kind = kind_of(known, arg + 2);
-        if (kind == 0 || out->count == 24)
-            return fprintf(stderr, "perigee: there is no option \"%s\" here; see --help\n", arg), false;
-        if (kind == 2 && i + 1 == argc) return fprintf(stderr, "perigee: %s needs a value\n", arg), false;
-        out->names[out->count] = arg + 2;
-        out->values[out->count++] = kind == 2 ? argv[++i] : "";
-    }
-    return true;
-}
-
-const char *option(const struct options *o, const char *name, const char *absent)
-{
-    for (size_t i = 0; i < o->count; i++)
-        if (strcmp(o->names[i], name) == 0) return o->values[i];
-    return absent;
-}
-
-bool option_given(const struct options *o, const char *name)
-{
-    return option(o, name, NULL) != NULL;
 }
 
 /* ---- telling people ---- */

@@ -44,8 +44,8 @@ static int import(int argc, char **argv)
     struct desk d;
     struct str text;
     if (!options_parse(argc, argv, "data= config= workflows= masterdata=", &o)) return 2;
+    if (!options_need(&o, &command_import, "masterdata")) return 2;
     const char *file = option(&o, "masterdata", NULL);
-    if (!file) return fprintf(stderr, "usage: perigee import %s\n", command_import.usage), 2;
     int code = desk_open(&d, &o, true);
     if (code == 0) {
         bool ok = read_file(&d, file, &text) && db_begin(d.db, true, &d.error);
@@ -68,8 +68,7 @@ static int backup(int argc, char **argv)
     struct options o;
     struct desk d = {0};
     if (!options_parse(argc, argv, "data= config= to=", &o) || !settings_read(&o, &d.settings)) return 2;
-    if (!option(&o, "to", NULL))
-        return fprintf(stderr, "usage: perigee backup %s\n", command_backup.usage), 2;
+    if (!options_need(&o, &command_backup, "to")) return 2;
     arena_init(&d.arena, (size_t)16 << 20);
     error_init(&d.error, &d.arena, say_language());
     d.path = store_path(d.settings.data, &d.arena, &d.error);
@@ -88,8 +87,7 @@ static int restore(int argc, char **argv)
     struct options o;
     struct desk d = {0};
     if (!options_parse(argc, argv, "data= config= from=", &o) || !settings_read(&o, &d.settings)) return 2;
-    if (!option(&o, "from", NULL))
-        return fprintf(stderr, "usage: perigee restore %s\n", command_restore.usage), 2;
+    if (!options_need(&o, &command_restore, "from")) return 2;
     arena_init(&d.arena, (size_t)16 << 20);
     error_init(&d.error, &d.arena, say_language());
     int code = 0;
@@ -108,9 +106,8 @@ static int audit(int argc, char **argv)
     struct options o;
     struct desk d;
     int64_t bad = 0, count = 0;
-    if (!options_parse(argc, argv, "data= config= workflows=", &o)) return 2;
-    if (o.word_count != 1 || strcmp(o.words[0], "verify") != 0)
-        return fprintf(stderr, "usage: perigee audit %s\n", command_audit.usage), 2;
+    if (!options_parse(argc, argv, "data= config= workflows= +1", &o)) return 2;
+    if (!options_verb((int)o.word_count, (char **)o.words, "verify", &command_audit)) return 2;
     int code = desk_open(&d, &o, false);
     if (code == 0) {
         if (!trail_verify(d.db, 1, &bad, &count, &d.error))
@@ -258,10 +255,10 @@ static int access_command(int argc, char **argv)
 {
     struct options o;
     struct desk d;
-    if (!options_parse(argc, argv, "data= config= workflows= user= action= record=", &o)) return 2;
-    bool why = o.word_count == 1 && strcmp(o.words[0], "why") == 0,
-         matrix = o.word_count == 1 && strcmp(o.words[0], "matrix") == 0;
-    if (!why && !matrix) return fprintf(stderr, "usage: perigee access %s\n", command_access.usage), 2;
+    if (!options_parse(argc, argv, "data= config= workflows= user= action= record= +1", &o)) return 2;
+    const char *what = options_verb((int)o.word_count, (char **)o.words, "why matrix", &command_access);
+    bool why = what && strcmp(what, "why") == 0;
+    if (!what || (why && !options_need(&o, &command_access, "user record"))) return 2;
     int code = desk_open(&d, &o, false);
     if (code == 0) code = why ? access_why_command(&d, &o) : access_matrix(d.set->catalog, &d.arena);
     desk_close(&d);

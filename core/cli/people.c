@@ -92,10 +92,7 @@ static int user_create(int argc, char **argv)
             argc, argv,
             "data= config= workflows= login= name= role= direction= partner= manager= password-stdin", &o))
         return 2;
-    if (!option(&o, "login", NULL) || !option_given(&o, "password-stdin")) {
-        fputs("perigee: --login and --password-stdin are needed\n", stderr);
-        return 2;
-    }
+    if (!options_need(&o, &command_user, "login role password-stdin")) return 2;
     int code = desk_open(&d, &o, true);
     if (code == 0) {
         struct str p = {password, 0};
@@ -158,21 +155,22 @@ static int user(int argc, char **argv)
 {
     struct options o;
     struct desk d;
-    const char *what = argc ? argv[0] : "";
+    const char *what = options_verb(argc, argv, "create list password deactivate", &command_user);
+    if (!what) return 2;
     if (strcmp(what, "create") == 0) return user_create(argc - 1, argv + 1);
-    if (!options_parse(argc ? argc - 1 : 0, argv + 1, "data= config= workflows= login= password-stdin", &o))
-        return 2;
-    bool known =
-        strcmp(what, "list") == 0 || strcmp(what, "password") == 0 || strcmp(what, "deactivate") == 0;
-    if (!known || (strcmp(what, "list") != 0 && !option(&o, "login", NULL))) {
-        fprintf(stderr, "usage: perigee user %s\n", command_user.usage);
-        return 2;
-    }
+    bool list = strcmp(what, "list") == 0, password = strcmp(what, "password") == 0;
+    const char *known = password ? "data= config= workflows= login= password-stdin"
+                        : list   ? "data= config= workflows="
+                                 : "data= config= workflows= login=",
+               *needed = password ? "login password-stdin"
+                         : list   ? ""
+                                  : "login";
+    if (!options_parse(argc - 1, argv + 1, known, &o) || !options_need(&o, &command_user, needed)) return 2;
     int code = desk_open(&d, &o, false);
     if (code == 0)
-        code = strcmp(what, "list") == 0       ? user_list(&d)
-               : strcmp(what, "password") == 0 ? user_password(&d, option(&o, "login", ""))
-                                               : user_deactivate(&d, option(&o, "login", ""));
+        code = list       ? user_list(&d)
+               : password ? user_password(&d, option(&o, "login", ""))
+                          : user_deactivate(&d, option(&o, "login", ""));
     desk_close(&d);
     return code;
 }
@@ -229,16 +227,17 @@ static int token(int argc, char **argv)
 {
     struct options o;
     struct desk d;
-    const char *what = argc ? argv[0] : "";
-    if (!options_parse(argc ? argc - 1 : 0, argv + 1, "data= config= workflows= user= name= scope= id=", &o))
+    const char *what = options_verb(argc, argv, "create list revoke", &command_token);
+    if (!what) return 2;
+    bool create = strcmp(what, "create") == 0, list = strcmp(what, "list") == 0;
+    const char *known = create ? "data= config= workflows= user= name= scope="
+                        : list ? "data= config= workflows="
+                               : "data= config= workflows= id=";
+    if (!options_parse(argc - 1, argv + 1, known, &o) || !options_need(&o, &command_token,
+                                                                       create ? "user"
+                                                                       : list ? ""
+                                                                              : "id"))
         return 2;
-    bool create = strcmp(what, "create") == 0, list = strcmp(what, "list") == 0,
-         revoke = strcmp(what, "revoke") == 0;
-    if ((!create && !list && !revoke) || (create && !option(&o, "user", NULL)) ||
-        (revoke && !option(&o, "id", NULL))) {
-        fprintf(stderr, "usage: perigee token %s\n", command_token.usage);
-        return 2;
-    }
     int code = desk_open(&d, &o, false);
     if (code == 0)
         code = create ? token_make(&d, &o) : list ? list_tokens(&d) : token_revoke(&d, option(&o, "id", ""));

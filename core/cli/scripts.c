@@ -112,7 +112,8 @@ static int reload(int argc, char **argv)
 
 static int version(int argc, char **argv)
 {
-    (void)argc, (void)argv;
+    struct options o;
+    if (!options_parse(argc, argv, "", &o)) return 2;
     puts("perigee 0.1.0");
     return 0;
 }
