@@ -7,7 +7,7 @@ static struct str text(const char *s)
     return str_of(s ? s : "");
 }
 
-static void write_field(struct buf *b, const struct field *f, enum lang lang)
+static void write_field(struct buf *b, const struct field *f, bool required, enum lang lang)
 {
     json_object(b);
     json_key(b, STR("name"));
@@ -17,7 +17,7 @@ static void write_field(struct buf *b, const struct field *f, enum lang lang)
     json_key(b, STR("type"));
     json_cstr(b, field_type_name(f->type));
     json_key(b, STR("required"));
-    json_bool(b, f->required);
+    json_bool(b, required);
     if (f->to) {
         json_key(b, STR("to"));
         json_cstr(b, f->to->name);
@@ -132,25 +132,42 @@ static bool write_declared(struct call *c, const struct action_decl *a, struct r
                              : arena_printf(c->arena, "it needs: %s", a->when_text ? a->when_text : "");
     open_action(c->out, a->name, a->label.text[c->lang], allowed && when, reason);
     for (size_t i = 0; i < a->field_count; i++)
-        write_field(c->out, &a->fields[i], c->lang);
+        write_field(c->out, &a->fields[i], a->fields[i].required, c->lang);
     return close_action(c, a->right);
+}
+
+/* Moving writes the stage, and the pipeline says who moves. */
+static bool write_move(struct call *c, struct record *r)
+{
+    const struct field *stage = c->entity->stage, *denied;
+    const struct pipeline *p = c->entity->pipeline;
+    bool writable = false, mover = false;
+    bool *touched = arena_array(c->arena, c->entity->field_count, sizeof *touched);
+    if (!touched) return error_no_memory(&c->error);
+    touched[stage->index] = true;
+    if (!access_check(c->worker->db, c->who, c->entity, c->id, ACTION_UPDATE, touched, &c->context.env,
+                      c->arena, &writable, &denied, &c->error) ||
+        !record_may_move(&c->context, r, &mover))
+        return false;
+    const char *words = p && p->move_text ? p->move_text : "";
+    const char *reason = !writable ? say(c, "your rights do not allow it", "у вас нет прав на это")
+                         : c->lang == LANG_RU ? arena_printf(c->arena, "нужно: %s", words)
+                                              : arena_printf(c->arena, "it needs: %s", words);
+    open_action(c->out, "move", say(c, "Move to a stage", "Перевести на этап"), writable && mover, reason);
+    write_field(c->out, stage, true, c->lang);
+    return close_action(c, ACTION_UPDATE);
 }
 
 static bool list(struct call *c)
 {
-    bool readable = false, writable = false;
+    bool readable = false;
     if (!may(c, ACTION_READ, &readable)) return false;
     if (!readable)
         return error_set(&c->error, ERROR_NOT_FOUND, "there is no such record", "нет такой записи");
     struct record *r = record_load(&c->context, c->entity, c->id);
-    if (!r || !may(c, ACTION_UPDATE, &writable)) return false;
+    if (!r) return false;
     json_array(c->out);
-    if (c->entity->stage) {
-        open_action(c->out, "move", say(c, "Move to a stage", "Перевести на этап"), writable,
-                    say(c, "your rights do not allow it", "у вас нет прав на это"));
-        write_field(c->out, c->entity->stage, c->lang);
-        if (!close_action(c, ACTION_UPDATE)) return false;
-    }
+    if (c->entity->stage && !write_move(c, r)) return false;
     const struct catalog *catalog = c->context.catalog;
     for (size_t i = 0; i < catalog->action_count; i++)
         if (catalog->actions[i].entity == c->entity && !write_declared(c, &catalog->actions[i], r))
@@ -159,7 +176,24 @@ static bool list(struct call *c)
     return call_json(c, 200);
 }
 
-/* The record, with what was made besides under "created". */
+static bool write_created(struct call *c, const struct created *m)
+{
+    const struct field *denied;
+    bool readable = false;
+    if (!access_check(c->worker->db, c->who, m->entity, m->id, ACTION_READ, NULL, &c->context.env, c->arena,
+                      &readable, &denied, &c->error))
+        return false;
+    if (!readable) return true;
+    json_object(c->out);
+    json_key(c->out, STR("entity"));
+    json_cstr(c->out, m->entity->name);
+    json_key(c->out, STR("id"));
+    json_id(c->out, m->id);
+    json_end_object(c->out);
+    return true;
+}
+
+/* The record, with what was made besides under "created", as far as the caller may know of it. */
 static bool answer(struct call *c)
 {
     if (!call_record(c, 200, c->entity, c->id)) return false;
@@ -167,14 +201,8 @@ static bool answer(struct call *c)
     c->out->n--;
     json_key(c->out, STR("created"));
     json_array(c->out);
-    for (const struct created *m = c->context.created; m; m = m->next) {
-        json_object(c->out);
-        json_key(c->out, STR("entity"));
-        json_cstr(c->out, m->entity->name);
-        json_key(c->out, STR("id"));
-        json_id(c->out, m->id);
-        json_end_object(c->out);
-    }
+    for (const struct created *m = c->context.created; m; m = m->next)
+        if (!write_created(c, m)) return false;
     json_end_array(c->out);
     json_end_object(c->out);
     return true;

@@ -236,7 +236,7 @@ bool call_flag(struct call *c, const char *name, bool *value);
 bool call_number(struct call *c, const char *name, int64_t least, int64_t most, int64_t missing,
                  int64_t *value);
 
-/* A member of the body: text; value->p == NULL when absent and not required. */
+/* A member of the body: text; value->p == NULL when absent and not required. Otherwise 422 with its pointer. */
 bool call_text(struct call *c, const char *member, bool required, size_t most, struct str *value);
 /* 400 for members of the body other than these (separated by spaces). */
 bool call_members(struct call *c, const char *known);
@@ -300,6 +300,9 @@ bool me_write(struct call *c, struct buf *b);
 bool export_begin(struct call *c, bool csv);
 /* records.c: the query that the parameters of a list describe. */
 struct query records_query(struct call *c);
+
+/* schema_views.c: the member "views" of an entity in GET /schema. */
+bool schema_views(struct call *c, const struct entity *e);
 
 /* write.c: LANE_WRITE. */
 void write_enter(struct call *c);

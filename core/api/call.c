@@ -68,12 +68,12 @@ bool call_text(struct call *c, const char *member, bool required, size_t most, s
     if (!v || v->type == JSON_NULL) {
         if (!required) return true;
         error_add(&c->error, pointer, "required", "%s is required", "не указано: %s", member);
-        return error_set(&c->error, ERROR_BAD_REQUEST, "%s is missing", "не указано: %s", member);
+        return error_set(&c->error, ERROR_VALIDATION_FAILED, "%s is missing", "не указано: %s", member);
     }
     if (v->type != JSON_STRING || v->text.n > most || (required && v->text.n == 0)) {
         error_add(&c->error, pointer, "bad_value", "%s is a text of at most %zu bytes",
                   "%s: текст не длиннее %zu байт", member, most);
-        return error_set(&c->error, ERROR_BAD_REQUEST, "%s is a text of at most %zu bytes",
+        return error_set(&c->error, ERROR_VALIDATION_FAILED, "%s is a text of at most %zu bytes",
                          "%s: текст не длиннее %zu байт", member, most);
     }
     *value = v->text;

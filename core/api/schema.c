@@ -83,7 +83,7 @@ static void write_actions(struct call *c, const struct entity *e)
     json_end_array(c->out);
 }
 
-static void write_entity(struct call *c, const struct entity *e)
+static bool write_entity(struct call *c, const struct entity *e)
 {
     struct buf *b = c->out;
     json_key(b, str_of(e->name));
@@ -95,7 +95,8 @@ static void write_entity(struct call *c, const struct entity *e)
     json_key(b, STR("plural"));
     json_cstr(b, e->plural.text[c->lang]);
     json_key(b, STR("title"));
-    json_cstr(b, e->title ? e->title->name : "id");
+    json_cstr(b, e->title && access_field(c->who, e, e->title, ACTION_READ) != ACCESS_NEVER ? e->title->name
+                                                                                            : "id");
     flag(b, "setting", e->setting);
     json_key(b, STR("fields"));
     json_object(b);
@@ -103,10 +104,10 @@ static void write_entity(struct call *c, const struct entity *e)
         if (!e->fields[i]->hidden && access_field(c->who, e, e->fields[i], ACTION_READ) != ACCESS_NEVER)
             write_field(c, e, e->fields[i]);
     json_end_object(b);
-    json_key(b, STR("views"));
-    json_raw(b, str_of(e->views_json ? e->views_json : "{}"));
+    if (!schema_views(c, e)) return false;
     write_actions(c, e);
     json_end_object(b);
+    return true;
 }
 
 static void json_or_list(struct buf *b, struct str text)
@@ -145,6 +146,7 @@ static bool write_stages(struct call *c, const struct pipeline *p)
                 else if (f->localized && v.s.n && v.s.p[0] == '{') {
                     struct json_value *all = json_parse(c->arena, v.s, &c->error);
                     const struct json_value *m = all ? json_member(all, str_of(lang_code(c->lang))) : NULL;
+                    m = m ? m : all ? all->first : NULL; /* the language that it has */
                     json_str(b, m ? m->text : v.s);
                 } else
                     record_write_value(b, f, v, c->lang);
@@ -168,7 +170,8 @@ static bool schema(struct call *c)
     json_key(b, STR("entities"));
     json_object(b);
     for (size_t i = 0; i < catalog->entity_count; i++)
-        if (access_may(c->who, catalog->entities[i], ACTION_READ)) write_entity(c, catalog->entities[i]);
+        if (access_may(c->who, catalog->entities[i], ACTION_READ) && !write_entity(c, catalog->entities[i]))
+            return false;
     json_end_object(b);
     json_key(b, STR("pipelines"));
     json_object(b);

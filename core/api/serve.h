@@ -27,10 +27,10 @@ struct serve_options {
     struct http_limits http;
     const struct str *trusted_proxies;
     size_t trusted_proxy_count;
-    const char *const *http_allow;   /* hosts that jobs of workflows may reach; NULL-ended, NULL: none */
-    const struct address *open;      /* inner ranges that jobs and webhooks may reach */
+    const char *const *http_allow; /* hosts that jobs of workflows may reach; NULL-ended, NULL: none */
+    const struct address *open;    /* inner ranges that jobs and webhooks may reach */
     size_t open_count;
-    const char *ca_file;             /* certificates to trust; NULL: the system's */
+    const char *ca_file; /* certificates to trust; NULL: the system's */
     struct courier_mail mail;
     const char *time_zone;     /* the company's, for whoever has none of their own; "UTC" */
     const char *static_folder; /* the desk's files, served under "/"; NULL: the small page */

@@ -71,8 +71,8 @@ void context_init(struct context *c, const struct catalog *catalog, struct db *d
 
 /* Reads the whole row without asking for rights. NULL: ERROR_NOT_FOUND or worse. */
 struct record *record_load(struct context *c, const struct entity *e, int64_t id);
-/* The name of the entity whose record has that id (ids are unique over all); NULL when there is none. Rights are
- * not asked. */
+/* The name of the entity whose record has that id (ids are unique over all); NULL when there is none. Rights
+ * are not asked. */
 bool record_find_any(struct context *c, int64_t id, const char **entity);
 struct value record_get(const struct record *r, const struct field *f);
 /* For filter_eval: follows paths by loading what is referenced (cached in the arena). */
@@ -94,6 +94,9 @@ bool record_change(struct context *c, const struct entity *e, int64_t id, struct
                    const char **any_entity, const bool *touched, int64_t expected_version,
                    struct record **out);
 bool record_delete(struct context *c, const struct entity *e, int64_t id, int64_t expected_version);
+/* Whether the pipeline lets the caller move this record at all; the gates of a stage are asked by the move.
+ */
+bool record_may_move(struct context *c, struct record *r, bool *yes);
 bool record_move(struct context *c, const struct entity *e, int64_t id, struct str stage,
                  int64_t expected_version, struct record **out);
 bool record_comment(struct context *c, const struct entity *e, int64_t id, struct str text, int64_t *comment);

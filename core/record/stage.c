@@ -257,6 +257,13 @@ static bool ask_mover(struct context *c, struct record *before, const struct pip
     return true;
 }
 
+bool record_may_move(struct context *c, struct record *r, bool *yes)
+{
+    const struct pipeline *p = r->entity->pipeline;
+    *yes = true;
+    return !p || !p->move || c->trusted || holds(c, p->move, r, yes);
+}
+
 static bool ask_back(struct context *c, struct record *before, const struct pipeline *p)
 {
     bool yes = p->back;

@@ -74,20 +74,14 @@ static struct stmt *prepare(struct context *c, const struct entity *e, int64_t i
     return sql_start(c, &q, ok);
 }
 
-static void serialize(struct buf *b, const struct json_value *v)
+/* A localized text is told in the caller's language, or in the one that it has. */
+static void write_value(struct context *c, struct buf *b, const struct field *f, const struct json_value *v)
 {
-    switch (v->type) {
-    case JSON_NULL: json_null(b); break;
-    case JSON_FALSE: json_bool(b, false); break;
-    case JSON_TRUE: json_bool(b, true); break;
-    case JSON_NUMBER: json_raw(b, v->text); break;
-    case JSON_STRING: json_str(b, v->text); break;
-    default:
-        json_array(b);
-        for (const struct json_value *i = v->first; i; i = i->next)
-            serialize(b, i);
-        json_end_array(b);
+    if (f->localized && v->type == JSON_OBJECT && v->first) {
+        const struct json_value *mine = json_member(v, str_of(lang_code(c->env.lang)));
+        v = mine ? mine : v->first;
     }
+    json_value_write(b, v);
 }
 
 static bool write_changes(struct context *c, const struct entity *e, struct str text, struct buf *out)
@@ -108,9 +102,9 @@ static bool write_changes(struct context *c, const struct entity *e, struct str 
         json_key(out, STR("label"));
         json_cstr(out, f->label.text[c->env.lang]);
         json_key(out, STR("old"));
-        serialize(out, m->first);
+        write_value(c, out, f, m->first);
         json_key(out, STR("new"));
-        serialize(out, m->first->next);
+        write_value(c, out, f, m->first->next);
         json_end_object(out);
     }
     json_end_array(out);

@@ -168,7 +168,7 @@ def test_expand_replaces_references(admin, company, server, seller):
     assert admin.get("opportunities", expand="nothing").json["code"] == "unknown_field"
     assert admin.get("opportunities", expand="amount").status == 400
     chosen = admin.get("opportunities", filter="name = 'Expanded'", expand="company", fields="name").json["items"][0]
-    assert set(chosen) == {"id", "name"}
+    assert set(chosen) == {"id", "name", "company"}
 
 
 def test_a_parameter_given_twice_or_unknown_is_400(admin):
