@@ -308,7 +308,7 @@ static int ask_write(lua_State *L, const char *name, const struct entity *e, int
     return job_ask(L, name, &b, written);
 }
 
-static int crm_create(lua_State *L)
+int crm_create(lua_State *L)
 {
     struct context *c = query(L);
     const struct entity *e = entity(L, 1);

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "record/assign.h"
 #include "record/query.h"
+#include "script/bind_job.h"
 #include "script/state.h"
 
 static struct context *context(lua_State *L)
@@ -241,6 +242,12 @@ static bool wants(struct context *c, int64_t user, struct str kind, bool *yes)
     return true;
 }
 
+static void set_text(lua_State *L, const char *name, struct str text)
+{
+    lua_pushlstring(L, text.p, text.n);
+    lua_setfield(L, -2, name);
+}
+
 /* crm.notify(user, text or {en=, ru=}, { kind=, record= }): a notification in the application. A user is not
  * told what they did themselves, what they switched off, or of what they may not read. */
 static int crm_notify(lua_State *L)
@@ -257,40 +264,30 @@ static int crm_notify(lua_State *L)
     if (!wants(c, user, kind, &yes)) return refuse(L, c);
     if (yes && about && !user_may(c, user, ACTION_READ, about, &yes)) return refuse(L, c);
     if (!yes) return 0;
-    struct value *values = arena_array(c->arena, e->field_count, sizeof *values);
-    const char **any = arena_array(c->arena, e->field_count, sizeof *any);
-    bool *touched = arena_array(c->arena, e->field_count, sizeof *touched);
-    if (!values || !any || !touched) return luaL_error(L, "not enough memory");
-    const struct {
-        const char *name;
-        struct value v;
-    } given[] = {
-        {"user", value_of(VALUE_ID, user)},
-        {"kind", value_text(kind)},
-        {"by", c->who->id ? value_of(VALUE_ID, c->who->id) : value_null()},
-        {"record", about ? value_of(VALUE_ID, about->id) : value_null()},
-    };
-    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
-        const struct field *f = entity_field(e, str_of(given[i].name));
-        if (!f) return luaL_error(L, "notification has no field \"%s\"", given[i].name);
-        values[f->index] = given[i].v;
-        touched[f->index] = true;
-        if (f->any && about) any[f->index] = about->entity->name;
-    }
-    const struct field *text = entity_field(e, STR("text"));
-    if (!text) return luaL_error(L, "notification has no field \"text\"");
-    values[text->index] = bind_to_value(L, 2, text, NULL);
-    touched[text->index] = true;
+    char id[ID_TEXT + 1];
+    lua_settop(L, 3);
+    lua_pushliteral(L, "notification");
+    lua_createtable(L, 0, 5);
+    id_format(user, id);
+    set_text(L, "user", str_of(id));
+    set_text(L, "kind", kind);
+    id_format(c->who->id, id);
+    if (c->who->id) set_text(L, "by", str_of(id));
+    lua_pushvalue(L, 2);
+    lua_setfield(L, -2, "text");
+    id_format(about ? about->id : 0, id);
+    if (about) set_text(L, "record", str_of(id));
+    lua_replace(L, 2);
+    lua_replace(L, 1);
+    lua_settop(L, 2);
+    if (job_running(L)) return crm_create(L); /* the writer does it, and the job waits */
     bool trusted = c->trusted;
-    struct record *made;
-    if (c->error->kind != ERROR_NONE) error_clear(c->error);
-    if (!db_savepoint(c->db, c->error)) return refuse(L, c);
     c->trusted = true;
-    bool ok = record_create(c, e, values, any, touched, &made);
+    lua_pushcfunction(L, crm_create);
+    lua_insert(L, 1);
+    int status = lua_pcall(L, 2, 0, 0);
     c->trusted = trusted;
-    if (ok && db_savepoint_release(c->db, c->error)) return 0;
-    if (!ok) db_savepoint_rollback(c->db);
-    return refuse(L, c);
+    return status == LUA_OK ? 0 : lua_error(L);
 }
 
 /* ---- figures ---- */

@@ -87,6 +87,7 @@ void bind_write_json(lua_State *L, int at, struct buf *out);
 
 /* bind_crm.c: pushes the `crm` table. */
 void bind_crm_open(lua_State *L);
+int crm_create(lua_State *L); /* crm.create(entity, fields) */
 /* bind_work.c: adds its functions to the table on top. */
 void bind_work_open(lua_State *L);
 
