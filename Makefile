@@ -50,9 +50,9 @@ LIBRARY  := $(BUILD)/libperigee.a
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
 
-BLACK_BOX := $(wildcard tests/http tests/cli tests/docs)
+BLACK_BOX := $(wildcard tests/http tests/cli tests/docs tests/rights)
 
-.PHONY: all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help
+.PHONY: all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -61,6 +61,7 @@ all: build
 help:
 	@sed -n 's/^#   //p' Makefile
 	@echo 'make build    compile build/perigee            make check    the quick tests (under a minute)'
+	@echo 'make rights   every cell of the matrix of rights over HTTP (a minute)'
 	@echo 'make asan     every test under ASan and UBSan  make bench    measure against the limits'
 	@echo 'make bench-long  the same with 10,000,000 records'
 	@echo 'make crash    kill -9 under load (ROUNDS=20)   make fuzz     libFuzzer (SECONDS_EACH=60)'
@@ -135,6 +136,10 @@ asan:
 	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
 	@$(QUIET) SANITIZE=1 BUILD=$(BUILD)/asan unit
 	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) $(BLACK_BOX)
+
+# The whole matrix of rights over HTTP, role by role, record by record, path by path; `make test` asks a sample.
+rights: build
+	@$(PERIGEE) RIGHTS=full $(PYTEST) -s tests/rights
 
 units: $(UNIT)
 

@@ -23,7 +23,9 @@ local function followers(record)
     return list
   end)
   if record.entity == "opportunity" or record.entity == "lead" then
-    if record.responsible then users[#users + 1] = record.responsible end
+    -- A saved view has a field "entity" of its own, and nobody responsible.
+    local known, responsible = pcall(function() return record.responsible end)
+    if known and responsible then users[#users + 1] = responsible end
   end
   return users
 end

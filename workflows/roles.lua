@@ -96,7 +96,7 @@ role "crm_sales" {
   allow { "read", { "opportunity", "company", "contact" }, where = dir .. " or " .. own_team },
   allow { "update", { "opportunity", "company", "contact" }, where = own_team },
   allow { "read", "lead", where = dir .. " or " .. own },
-  allow { "update", "lead", where = own .. " or responsible is null" },
+  allow { "update", "lead", where = own .. " or responsible is null and " .. dir },
   allow { "read", "registration", where = dir .. " or " .. own },
   allow { "update", "registration", where = own },
   allow { "read", "partner", where = partner_dir .. " or " .. own },

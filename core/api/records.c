@@ -66,7 +66,16 @@ struct change {
     bool *touched;
 };
 
-static bool read_change(struct call *c, struct change *change)
+/* What is wrong with a body is said to those alone who may do what they ask: 404 and 403 come first. */
+static bool refuse_body(struct call *c, enum action_kind action)
+{
+    struct error wrong = c->error;
+    error_clear(&c->error);
+    if (record_permits(&c->context, c->entity, c->id, action)) c->error = wrong;
+    return false;
+}
+
+static bool read_change(struct call *c, enum action_kind action, struct change *change)
 {
     size_t n = c->entity->field_count;
     if (c->body->type != JSON_OBJECT)
@@ -77,14 +86,15 @@ static bool read_change(struct call *c, struct change *change)
     change->touched = arena_array(c->arena, n, sizeof *change->touched);
     if (!change->values || !change->any_entity || !change->touched) return error_no_memory(&c->error);
     return record_read_json(&c->context, c->entity, c->body, change->values, change->any_entity,
-                            change->touched);
+                            change->touched) ||
+           refuse_body(c, action);
 }
 
 static bool create(struct call *c)
 {
     struct change change;
     struct record *made;
-    if (!read_change(c, &change) ||
+    if (!read_change(c, ACTION_CREATE, &change) ||
         !record_create(&c->context, c->entity, change.values, change.any_entity, change.touched, &made))
         return false;
     return call_record(c, 201, c->entity, made->id);
@@ -95,7 +105,7 @@ static bool patch(struct call *c)
     struct change change;
     struct record *made;
     int64_t expected;
-    if (!read_change(c, &change) || !call_expected(c, c->entity, c->id, &expected) ||
+    if (!read_change(c, ACTION_UPDATE, &change) || !call_expected(c, c->entity, c->id, &expected) ||
         !record_change(&c->context, c->entity, c->id, change.values, change.any_entity, change.touched,
                        expected, &made))
         return false;

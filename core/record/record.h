@@ -82,6 +82,9 @@ struct filter_record record_filter(struct context *c, struct record *r);
  * touched[i] is set for the fields present. */
 bool record_read_json(struct context *c, const struct entity *e, const struct json_value *body,
                       struct value *values, const char **any_entity, bool *touched);
+/* Whether the caller may do this to the record (create: to any) at all: ERROR_NOT_FOUND before
+ * ERROR_FORBIDDEN. The changes below ask it themselves. */
+bool record_permits(struct context *c, const struct entity *e, int64_t id, enum action_kind action);
 bool record_value_json(struct context *c, const struct field *f, const struct json_value *json,
                        const char *pointer, struct value *out, const char **any_entity);
 void record_write_value(struct buf *b, const struct field *f, struct value v, enum lang lang);

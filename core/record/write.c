@@ -217,11 +217,16 @@ static bool after_insert(struct context *c, struct record *r)
     return run_hooks(c, HOOK_AFTER_CREATE, r, NULL);
 }
 
+static bool may_create(struct context *c, const struct entity *e)
+{
+    if (c->trusted || (!e->server && access_may(c->who, e, ACTION_CREATE))) return true;
+    return forbidden(c, ACTION_CREATE, e);
+}
+
 bool record_create(struct context *c, const struct entity *e, struct value *values, const char **any_entity,
                    const bool *touched, struct record **out)
 {
-    if (!c->trusted && (e->server || !access_may(c->who, e, ACTION_CREATE)))
-        return forbidden(c, ACTION_CREATE, e);
+    if (!may_create(c, e)) return false;
     if (!check_writable(c, e, touched, ACTION_CREATE)) return false;
     struct record *r = record_new(c, e);
     if (!r) return error_no_memory(c->error);
@@ -364,6 +369,11 @@ static bool check_row(struct context *c, const struct entity *e, int64_t id, enu
     field_forbidden(c, denied);
     return error_set(c->error, ERROR_FIELD_FORBIDDEN, "some fields may not be written",
                      "некоторые поля нельзя изменить");
+}
+
+bool record_permits(struct context *c, const struct entity *e, int64_t id, enum action_kind action)
+{
+    return action == ACTION_CREATE ? may_create(c, e) : check_row(c, e, id, action, NULL);
 }
 
 /* A localized text given as a plain string changes the caller's language only. */

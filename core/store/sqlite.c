@@ -407,13 +407,18 @@ static bool run(struct db *d, struct str sql, struct error *e)
     return ok;
 }
 
+/* What undoes is never cut short by a budget: a ROLLBACK that was interrupted would leave the connection in
+ * its transaction, and the next request on it without one. */
 static void run_quietly(struct db *d, struct str sql)
 {
     struct arena scratch;
     struct error ignored;
+    uint64_t deadline = d->deadline;
+    d->deadline = UINT64_MAX;
     arena_init(&scratch, 4096);
     error_init(&ignored, &scratch, LANG_EN);
     run(d, sql, &ignored);
+    d->deadline = deadline;
     arena_free(&scratch);
 }
 
