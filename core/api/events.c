@@ -218,12 +218,14 @@ static void on_wake(void *arg)
 
 void events_wake(struct app *app)
 {
+    pthread_mutex_lock(&app->lock); /* a loop that stops takes itself out under it */
     for (unsigned i = 0; i < app->loop_count; i++) {
-        struct worker *w = http_loop_data(app->loops[i]);
+        struct worker *w = app->loops[i] ? http_loop_data(app->loops[i]) : NULL;
         if (!w || !w->events || atomic_load(&w->meter->streams) == 0) continue;
         if (atomic_exchange(&w->events->posted, true)) continue;
         if (!http_loop_post(app->loops[i], on_wake, w->events)) atomic_store(&w->events->posted, false);
     }
+    pthread_mutex_unlock(&app->lock);
 }
 
 /* ---- life of a loop's streams ---- */

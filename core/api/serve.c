@@ -167,10 +167,13 @@ static bool loop_start(void *ctx, struct http_loop *loop, void **loop_data)
 
 static void loop_stop(void *ctx, struct http_loop *loop, void *loop_data)
 {
-    (void)ctx;
-    (void)loop;
+    struct app *app = ctx;
     struct worker *w = loop_data;
     if (!w) return;
+    pthread_mutex_lock(&app->lock);
+    for (unsigned i = 0; i < app->loop_count; i++)
+        if (app->loops[i] == loop) app->loops[i] = NULL; /* the writer wakes it no more */
+    pthread_mutex_unlock(&app->lock);
     events_close(w->events);
     w->events = NULL;
     worker_close(w);

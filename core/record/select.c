@@ -25,7 +25,7 @@ const struct field *readable_field(struct context *c, const struct entity *e, st
     struct error_entry *entry =
         error_add(c->error, pointer, "unknown_field", "%s has no field \"%.*s\"",
                   "у записи «%s» нет поля «%.*s»", e->label.text[c->error->lang], STR_ARG(name));
-    entry->suggestion = s.best.p ? arena_dup(c->arena, s.best) : NULL;
+    entry->suggestion = s.best.p ? arena_dup(c->error->arena, s.best) : NULL;
     error_set(c->error, ERROR_UNKNOWN_FIELD, "%s has no field \"%.*s\"", "у записи «%s» нет поля «%.*s»",
               e->label.text[c->error->lang], STR_ARG(name));
     return NULL;

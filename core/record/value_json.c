@@ -187,7 +187,7 @@ static bool unknown_option(struct context *c, const struct field *f, const char 
     struct error_entry *entry =
         error_add(c->error, pointer, "unknown_option", "%s has no option \"%.*s\"",
                   "У поля «%s» нет значения «%.*s»", field_label(c, f), STR_ARG(value));
-    entry->suggestion = s.best.p ? arena_dup(c->arena, s.best) : NULL;
+    entry->suggestion = s.best.p ? arena_dup(c->error->arena, s.best) : NULL;
     return false;
 }
 
@@ -347,7 +347,7 @@ static void unknown_field(struct context *c, const struct entity *e, struct str 
     struct error_entry *entry =
         error_add(c->error, pointer ? pointer : "/", "unknown_field", "%s has no field \"%.*s\"",
                   "У записи «%s» нет поля «%.*s»", e->label.text[c->error->lang], STR_ARG(name));
-    entry->suggestion = s.best.p ? arena_dup(c->arena, s.best) : NULL;
+    entry->suggestion = s.best.p ? arena_dup(c->error->arena, s.best) : NULL;
 }
 
 /* A field that the caller may neither read nor write does not exist for them. */

@@ -27,7 +27,7 @@ bool parser_fail(struct parser *p, size_t at, const char *code, const char *expe
 
 void parser_suggest(struct parser *p, struct str best)
 {
-    if (best.p && p->error->last) p->error->last->suggestion = arena_dup(p->arena, best);
+    if (best.p && p->error->last) p->error->last->suggestion = arena_dup(p->error->arena, best);
 }
 
 /* A bad token fits nowhere: whoever looks at it refuses it, and says what was expected instead. */
