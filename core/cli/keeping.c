@@ -43,11 +43,15 @@ static int import(int argc, char **argv)
     struct options o;
     struct desk d;
     struct str text;
-    if (!options_parse(argc, argv, "data= config= workflows= masterdata=", &o)) return 2;
+    if (!options_parse(argc, argv, "data= config= workflows= masterdata= automation=", &o)) return 2;
     if (!options_need(&o, &command_import, "masterdata")) return 2;
+    const char *automation = option(&o, "automation", "run");
+    if (strcmp(automation, "run") != 0 && strcmp(automation, "off") != 0)
+        return fprintf(stderr, "perigee: --automation is \"run\" or \"off\", not \"%s\"\n", automation), 2;
     const char *file = option(&o, "masterdata", NULL);
     int code = desk_open(&d, &o, true);
     if (code == 0) {
+        d.context.automation = strcmp(automation, "run") == 0;
         bool ok = read_file(&d, file, &text) && db_begin(d.db, true, &d.error);
         ok = ok && masterdata_import(&d.context, text, print_count, NULL) &&
              schema_seed(d.db, d.set->catalog, &d.error) && db_commit(d.db, &d.error);
@@ -265,7 +269,7 @@ static int access_command(int argc, char **argv)
     return code;
 }
 
-const struct command command_import = {"import", "--data DIR --masterdata FILE",
+const struct command command_import = {"import", "--data DIR --masterdata FILE [--automation run|off]",
                                        "import master data: all or nothing, as often as one likes", import};
 const struct command command_backup = {"backup", "--data DIR --to FILE",
                                        "copy the database while it is used, and check the copy", backup};

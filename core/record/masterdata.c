@@ -2,14 +2,36 @@
  * what a client may not write wrong, a file may not either. */
 #include "record/masterdata.h"
 
+#include "base/id.h"
 #include "base/suggest.h"
+
+#define KEYS_MAX 8
+
+/* A reference to a record that stands further down the file: set when everything has been made. */
+struct later {
+    struct later *next;
+    const struct entity *entity;
+    int64_t id;
+    struct value *values;
+    bool *touched;
+    size_t index;
+};
 
 struct importer {
     struct context *c;
     const struct entity *entity;
-    const char *key; /* "code", "login" */
+    const struct field *keys[KEYS_MAX]; /* by which a record is known again */
+    size_t key_count;
     size_t index, mistakes;
     struct masterdata_count count;
+    struct later *later;
+};
+
+/* What an operation on one record needs. */
+struct draft {
+    struct value *values;
+    const char **any;
+    bool *touched;
 };
 
 static void mistake(struct importer *i, const char *en, const char *ru, const char *what)
@@ -35,60 +57,193 @@ static void relate(struct importer *i, const struct error *found)
     i->mistakes++;
 }
 
-static bool find(struct importer *i, struct str key, int64_t *id)
+static bool lookup(struct importer *i, const struct draft *d, int64_t *id)
 {
-    const struct field *f = entity_field(i->entity, str_of(i->key));
-    char *sql = arena_printf(i->c->arena, "SELECT id FROM %s WHERE %s = ?", i->entity->table, f->column);
-    struct stmt *s = sql ? db_prepare(i->c->db, str_of(sql), i->c->error) : NULL;
+    struct sql q;
+    sql_init(&q, i->c->arena);
+    sql_printf(&q, "SELECT id FROM %s WHERE 1", i->entity->table);
+    for (size_t k = 0; k < i->key_count; k++) {
+        sql_printf(&q, " AND %s = ", i->keys[k]->column);
+        sql_bind_value(&q, d->values[i->keys[k]->index]);
+    }
+    struct stmt *s = q.failed || q.text.failed ? NULL : db_prepare(i->c->db, buf_view(&q.text), i->c->error);
+    sql_free(&q);
     if (!s) return i->c->error->kind == ERROR_NONE ? error_no_memory(i->c->error) : false;
-    stmt_bind_text(s, 1, key);
-    enum step step = stmt_step(s, i->c->error);
+    bool bound = sql_bind_all(s, 1, q.binds, q.bind_count, &i->c->env, i->c->arena);
+    enum step step = bound ? stmt_step(s, i->c->error) : STEP_ERROR;
     *id = step == STEP_ROW ? stmt_int(s, 0) : 0;
+    db_release(s);
+    return bound ? step != STEP_ERROR : error_no_memory(i->c->error);
+}
+
+static bool exists(struct context *c, const struct entity *e, int64_t id, bool *yes)
+{
+    char *sql = arena_printf(c->arena, "SELECT 1 FROM %s WHERE id = ?", e->table);
+    struct stmt *s = sql ? db_prepare(c->db, str_of(sql), c->error) : NULL;
+    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+    stmt_bind_int(s, 1, id);
+    enum step step = stmt_step(s, c->error);
+    *yes = step == STEP_ROW;
     db_release(s);
     return step != STEP_ERROR;
 }
 
-static bool write(struct importer *i, const struct json_value *json, int64_t id, struct context *c)
+/* Whether everything that the field refers to is there already. */
+static bool all_there(struct context *c, const struct field *f, struct value v, bool *yes)
 {
-    size_t n = i->entity->field_count;
-    struct value *values = arena_array(c->arena, n, sizeof *values);
-    const char **any = arena_array(c->arena, n, sizeof *any);
-    bool *touched = arena_array(c->arena, n, sizeof *touched);
+    *yes = true;
+    if (v.type == VALUE_ID) return exists(c, f->to, v.i, yes);
+    struct json_value *set = v.type == VALUE_SET && v.s.n ? json_parse(c->arena, v.s, c->error) : NULL;
+    for (struct json_value *m = set ? set->first : NULL; m && *yes; m = m->next) {
+        int64_t id;
+        if (id_parse(m->text, &id) && !exists(c, f->to, id, yes)) return false;
+    }
+    return true;
+}
+
+/* Takes the references that lead further down the file out of the draft. */
+static bool postpone(struct importer *i, struct draft *d, struct later **out)
+{
+    const struct entity *e = i->entity;
+    *out = NULL;
+    for (size_t k = SYSTEM_FIELD_COUNT; k < e->field_count; k++) {
+        const struct field *f = e->fields[k];
+        bool refers =
+            (f->type == FIELD_REF || f->type == FIELD_REFS) && f->to && !f->to->setting && !f->required;
+        bool there;
+        if (!d->touched[k] || !refers) continue;
+        if (!all_there(i->c, f, d->values[k], &there)) return false;
+        if (there) continue;
+        struct later *l = *out;
+        if (!l) {
+            l = arena_alloc(i->c->arena, sizeof *l);
+            if (!l) return error_no_memory(i->c->error);
+            *l = (struct later){.entity = e,
+                                .values = arena_array(i->c->arena, e->field_count, sizeof *l->values),
+                                .touched = arena_array(i->c->arena, e->field_count, sizeof *l->touched),
+                                .index = i->index};
+            if (!l->values || !l->touched) return error_no_memory(i->c->error);
+            *out = l;
+        }
+        l->values[k] = d->values[k];
+        l->touched[k] = true;
+        d->touched[k] = false;
+        d->values[k] = value_null();
+    }
+    return true;
+}
+
+static bool write(struct importer *i, struct draft *d, int64_t id, struct context *c)
+{
     struct record *before = id ? record_load(c, i->entity, id) : NULL, *now;
-    if (!values || !any || !touched) return error_no_memory(c->error);
-    if ((id && !before) || !record_read_json(c, i->entity, json, values, any, touched)) return false;
+    struct later *later;
+    if ((id && !before) || !postpone(i, d, &later)) return false;
     if (!id) {
         i->count.created++;
-        return record_create(c, i->entity, values, any, touched, &now);
+        if (!record_create(c, i->entity, d->values, d->any, d->touched, &now)) return false;
+    } else {
+        d->touched[SYSTEM_ID] = d->touched[SYSTEM_NUMBER] = false; /* keys, not changes */
+        if (!record_change(c, i->entity, id, d->values, d->any, d->touched, 0, &now)) return false;
+        bool changed = now->values[SYSTEM_VERSION].i != before->values[SYSTEM_VERSION].i;
+        i->count.updated += changed;
+        i->count.unchanged += !changed;
     }
-    if (!record_change(c, i->entity, id, values, any, touched, 0, &now)) return false;
-    bool changed = now->values[SYSTEM_VERSION].i != before->values[SYSTEM_VERSION].i;
-    i->count.updated += changed;
-    i->count.unchanged += !changed;
+    if (!later) return true;
+    later->id = now->id;
+    later->next = i->later;
+    i->later = later;
     return true;
+}
+
+static bool read_draft(struct importer *i, const struct json_value *json, struct context *c, struct draft *d)
+{
+    size_t n = i->entity->field_count;
+    *d = (struct draft){arena_array(c->arena, n, sizeof *d->values), arena_array(c->arena, n, sizeof *d->any),
+                        arena_array(c->arena, n, sizeof *d->touched)};
+    if (!d->values || !d->any || !d->touched) return error_no_memory(c->error);
+    return record_read_json(c, i->entity, json, d->values, d->any, d->touched);
+}
+
+/* The id of the record that the draft speaks of, 0 for a new one; false when its key is missing (told). */
+static bool identify(struct importer *i, const struct draft *d, int64_t *id)
+{
+    *id = 0;
+    if (d->touched[SYSTEM_ID] && d->values[SYSTEM_ID].type == VALUE_ID) {
+        bool there;
+        if (!exists(i->c, i->entity, d->values[SYSTEM_ID].i, &there)) return false;
+        *id = there ? d->values[SYSTEM_ID].i : 0;
+        return true;
+    }
+    for (size_t k = 0; k < i->key_count; k++) {
+        if (d->values[i->keys[k]->index].type != VALUE_NULL) continue;
+        mistake(i, "has no", "не имеет поля", i->keys[k]->name);
+        return true;
+    }
+    return lookup(i, d, id);
 }
 
 static bool one(struct importer *i, const struct json_value *json)
 {
-    const struct json_value *key = json_member(json, str_of(i->key));
-    int64_t id;
-    if (json->type != JSON_OBJECT) return mistake(i, "is not an object", "не объект", ""), true;
-    if (!key || key->type != JSON_STRING || key->text.n == 0)
-        return mistake(i, "has no", "не имеет поля", i->key), true;
-    if (!find(i, key->text, &id)) return false;
     struct context mine = *i->c;
     struct error found;
+    struct draft d;
+    int64_t id;
+    size_t mistakes = i->mistakes;
+    if (json->type != JSON_OBJECT) return mistake(i, "is not an object", "не объект", ""), true;
     error_init(&found, i->c->arena, i->c->error->lang);
     mine.error = &found;
     mine.lenient = true;
-    if (write(i, json, id, &mine)) return true;
+    if (read_draft(i, json, &mine, &d)) {
+        if (!identify(i, &d, &id)) return false;
+        if (i->mistakes > mistakes || write(i, &d, id, &mine)) return i->c->error->kind == ERROR_NONE;
+    }
+    if (found.kind == ERROR_NONE) return false;
     if (found.kind == ERROR_INTERNAL || found.kind == ERROR_UNAVAILABLE)
         return error_set(i->c->error, found.kind, "%s", "%s", found.detail);
     relate(i, &found);
     return true;
 }
 
+/* A code, a login, the fields that are unique together or alone, the name. */
+static void choose_keys(struct importer *i)
+{
+    const struct entity *e = i->entity;
+    const struct field *login = entity_field(e, STR("login")), *name = entity_field(e, STR("name"));
+    i->key_count = 0;
+    if (e->code || login) {
+        i->keys[i->key_count++] = e->code ? e->code : login;
+        return;
+    }
+    for (size_t k = 0; e->unique_count && k < e->unique[0].count && k < KEYS_MAX; k++)
+        i->keys[i->key_count++] = e->unique[0].fields[k];
+    for (size_t k = SYSTEM_FIELD_COUNT; !i->key_count && k < e->field_count; k++)
+        if (e->fields[k]->unique && e->fields[k]->required && e->fields[k]->column)
+            i->keys[i->key_count++] = e->fields[k];
+    if (!i->key_count && name && name->column) i->keys[i->key_count++] = name;
+}
+
+/* References that led further down the file. */
+static bool set_later(struct context *c, struct later *all, size_t *mistakes)
+{
+    for (struct later *l = all; l; l = l->next) {
+        struct importer i = {.c = c, .entity = l->entity, .index = l->index};
+        struct context mine = *c;
+        struct error found;
+        struct record *now;
+        error_init(&found, c->arena, c->error->lang);
+        mine.error = &found;
+        mine.lenient = true;
+        if (record_change(&mine, l->entity, l->id, l->values, NULL, l->touched, 0, &now)) continue;
+        if (found.kind == ERROR_INTERNAL || found.kind == ERROR_UNAVAILABLE)
+            return error_set(c->error, found.kind, "%s", "%s", found.detail);
+        relate(&i, &found);
+        *mistakes += i.mistakes;
+    }
+    return true;
+}
+
 static bool collection(struct context *c, const struct json_value *list, size_t *mistakes,
+                       struct later **later,
                        void (*each)(void *ctx, const char *collection, const struct masterdata_count *count),
                        void *ctx)
 {
@@ -105,14 +260,16 @@ static bool collection(struct context *c, const struct json_value *list, size_t 
         ++*mistakes;
         return true;
     }
-    i.key = i.entity->code ? "code" : entity_field(i.entity, STR("login")) ? "login" : "name";
-    if (list->type != JSON_ARRAY || !entity_field(i.entity, str_of(i.key))) {
-        mistake(&i, "is not a list of records with a", "не список записей с полем", i.key);
+    choose_keys(&i);
+    i.later = *later;
+    if (list->type != JSON_ARRAY) {
+        mistake(&i, "is not a list of records", "не список записей", "");
         *mistakes += i.mistakes;
         return true;
     }
     for (const struct json_value *r = list->first; r; r = r->next, i.index++)
         if (!one(&i, r)) return false;
+    *later = i.later;
     *mistakes += i.mistakes;
     if (i.mistakes == 0 && each) each(ctx, i.entity->collection, &i.count);
     return true;
@@ -139,8 +296,10 @@ bool masterdata_import(struct context *c, struct str text,
         return error_set(c->error, ERROR_BAD_REQUEST, "\"collections\" must be an object of lists",
                          "collections должен быть объектом со списками");
     size_t mistakes = 0;
+    struct later *later = NULL;
     for (const struct json_value *list = collections->first; list; list = list->next)
-        if (!collection(c, list, &mistakes, each, ctx)) return false;
+        if (!collection(c, list, &mistakes, &later, each, ctx)) return false;
+    if (!set_later(c, later, &mistakes)) return false;
     if (mistakes)
         return error_set(c->error, ERROR_VALIDATION_FAILED, "the master data has mistakes",
                          "в мастер-данных есть ошибки");

@@ -9,7 +9,11 @@ struct masterdata_count {
     size_t created, updated, unchanged;
 };
 
-/* Reads {"format":"perigee.masterdata/1","version","collections":{…}} and creates or changes each record, in
+/* A record is known again by its id where the file states one, else by its code, login, the fields that are
+ * unique together or alone, or its name. A reference may lead further down the file. With the context's
+ * automation off and system rights, a file may also carry the past: ids, numbers, created_at, history.
+ *
+ * Reads {"format":"perigee.masterdata/1","version","collections":{…}} and creates or changes each record, in
  * the order of the file; `each` is told the counts of a collection. In the caller's transaction, with the
  * context's rights; stage gates are not asked. Every mistake is an entry whose pointer is
  * "collections.stages[3].probability". */

@@ -186,14 +186,20 @@ static bool apply_defaults(struct context *c, struct record *r, const bool *touc
 static bool fill_new(struct context *c, struct record *r, const bool *touched)
 {
     const struct entity *e = r->entity;
-    r->id = id_next();
+    struct value id = r->values[SYSTEM_ID], at = r->values[SYSTEM_CREATED_AT],
+                 by = r->values[SYSTEM_CREATED_BY];
+    bool past = c->lenient && c->trusted; /* master data may bring ids and times of its own */
+    r->id = past && id.type == VALUE_ID ? id.i : id_next();
     r->values[SYSTEM_ID] = value_of(VALUE_ID, r->id);
-    r->values[SYSTEM_CREATED_AT] = value_of(VALUE_DATETIME, c->env.now);
-    r->values[SYSTEM_CREATED_BY] = me(c);
+    r->values[SYSTEM_CREATED_AT] =
+        past && at.type == VALUE_DATETIME ? at : value_of(VALUE_DATETIME, c->env.now);
+    r->values[SYSTEM_CREATED_BY] = past && by.type == VALUE_ID ? by : me(c);
     if (!touched[SYSTEM_ACTIVE]) r->values[SYSTEM_ACTIVE] = value_of(VALUE_BOOL, 1);
     stamp(c, r, 1);
     if (!apply_defaults(c, r, touched) || !stage_default(c, r)) return false;
-    if (!e->number_prefix || r->values[SYSTEM_NUMBER].type != VALUE_NULL) return true;
+    if (!e->number_prefix) return true;
+    if (r->values[SYSTEM_NUMBER].type != VALUE_NULL)
+        return store_number_keep(c->db, e->number_prefix, r->values[SYSTEM_NUMBER].s, c->error);
     struct str number;
     if (!store_number_next(c->db, e->number_prefix, c->arena, &number, c->error)) return false;
     r->values[SYSTEM_NUMBER] = value_text(number);
@@ -211,7 +217,8 @@ static bool insert(struct context *c, struct record *r, const bool *touched)
 
 static bool after_insert(struct context *c, struct record *r)
 {
-    if (r->entity->stage && r->values[r->entity->stage->index].type == VALUE_TEXT &&
+    bool past = c->lenient && !c->automation; /* brings its own history */
+    if (!past && r->entity->stage && r->values[r->entity->stage->index].type == VALUE_TEXT &&
         !stage_entered(c, r, NULL))
         return false;
     return run_hooks(c, HOOK_AFTER_CREATE, r, NULL);

@@ -177,3 +177,24 @@ bool store_number_next(struct db *d, const char *prefix, struct arena *arena, st
     *number = str_of(text);
     return text || error_no_memory(e);
 }
+
+bool store_number_keep(struct db *d, const char *prefix, struct str number, struct error *e)
+{
+    size_t n = strlen(prefix);
+    int64_t at = 0;
+    if (!str_starts(number, str_of(prefix))) return true;
+    for (size_t i = n; i < number.n; i++) {
+        if (number.p[i] < '0' || number.p[i] > '9' || at > INT64_MAX / 10 - 1) return true;
+        at = at * 10 + (number.p[i] - '0');
+    }
+    struct stmt *s = db_prepare(d,
+                                STR("INSERT INTO perigee_number (prefix, last) VALUES (?1, ?2)"
+                                    " ON CONFLICT (prefix) DO UPDATE SET last = max(last, ?2)"),
+                                e);
+    if (!s) return false;
+    stmt_bind_text(s, 1, str_of(prefix));
+    stmt_bind_int(s, 2, at);
+    enum step step = stmt_step(s, e);
+    db_release(s);
+    return step == STEP_DONE;
+}

@@ -45,6 +45,8 @@ bool store_secret(struct db *d, unsigned char secret[32], struct error *e);
  * transaction. */
 bool store_number_next(struct db *d, const char *prefix, struct arena *arena, struct str *number,
                        struct error *e);
+/* A number that was given from outside: the next ones come after it. */
+bool store_number_keep(struct db *d, const char *prefix, struct str number, struct error *e);
 
 /* Online backup into the new file `to` (refused when it exists), checked after; restore copies a
  * checked backup into an unused data folder. */

@@ -225,11 +225,13 @@ def test_a_deal_cannot_be_born_past_the_gates(manager):
 
 
 def test_figures_of_a_deal(admin, manager):
-    admin.post("currency_rates", {"currency": "EUR", "date": "2025-01-01", "rate": 90.5})
-    deal = new_deal(manager, amount=1000, probability=30, currency="EUR")
-    assert (deal["weighted"], deal["rate"], deal["amount_base"], deal["forecast"]) == (300, 90.5, 90500, 27150)
+    currency = admin.made("currencies", code="GEL", name={"en": "Lari", "ru": "Лари"})["code"]
+    for date, rate in (("2025-01-01", 25), ("2025-06-01", 30.5), ("2099-01-01", 99)):
+        admin.made("currency_rates", currency=currency, date=date, rate=rate)
+    deal = new_deal(manager, amount=1000, probability=30, currency=currency)
+    assert (deal["weighted"], deal["rate"], deal["amount_base"], deal["forecast"]) == (300, 30.5, 30500, 9150)
     assert deal["days_in_stage"] == 0 and deal["stale_days"] == 0
-    assert [d["id"] for d in manager.get("opportunities", filter=f'forecast > 27000 and id = "{deal["id"]}"').json["items"]] == [deal["id"]]
+    assert [d["id"] for d in manager.get("opportunities", filter=f'forecast > 9000 and id = "{deal["id"]}"').json["items"]] == [deal["id"]]
 
 
 def test_a_line_takes_its_price_from_the_list_of_today(admin, manager):

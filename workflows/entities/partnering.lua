@@ -79,7 +79,7 @@ entity "certification" {
   fields = {
     code = text { label = { en = "Code", ru = "Код" }, required = true, unique = true, max = 60 },
     name = text { label = { en = "Name", ru = "Название" }, required = true, localized = true, search = true, max = 200 },
-    requirements = longtext { label = { en = "Requirements", ru = "Требования" } },
+    requirements = text { label = { en = "Requirements", ru = "Требования" }, localized = true, max = 4000 },
     validity = integer { label = { en = "Valid for, months", ru = "Действует, месяцев" }, default = 12, min = 1, max = 240 },
     direction = ref { to = "direction", label = { en = "Direction", ru = "Направление" } },
     product = ref { to = "product", label = { en = "Product", ru = "Продукт" } },
