@@ -62,6 +62,7 @@ struct app {
     struct writer *writer;
     struct courier *_Atomic courier; /* NULL: not started yet */
     struct pool *pool;
+    struct result_cache *results; /* what readers have counted */
     struct throttle *throttle;
     struct http_static *files; /* NULL: page.c answers */
     int64_t started;           /* wall clock */

@@ -3,6 +3,7 @@
 #include "api/serve.h"
 
 #include "api/app.h"
+#include "record/results.h"
 #include "store/schema.h"
 
 #include <errno.h>
@@ -240,6 +241,8 @@ static bool start_http(struct app *app, struct error *e)
     return true;
 }
 
+#define RESULTS 512 /* counts kept, at most 64 KiB each */
+
 static unsigned slow_threads(const struct serve_options *o)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -251,6 +254,8 @@ static bool start(struct app *app, struct arena *arena, struct error *e)
     app->throttle = throttle_new();
     if (!app->throttle) return error_no_memory(e);
     if (!open_data(app, arena, e) || !start_writer(app, e) || !reload_start(app, e)) return false;
+    app->results = result_cache_new(RESULTS, e);
+    if (!app->results) return false;
     app->pool = pool_start(app, slow_threads(app->options), e);
     return app->pool && start_http(app, e) && courier_open(app, e);
 }
@@ -266,6 +271,7 @@ static void stop(struct app *app)
     courier_free(app->courier);
     if (app->http) http_server_free(app->http);
     throttle_free(app->throttle);
+    result_cache_free(app->results);
     script_set_unref(app->set);
     for (unsigned i = 0; i < app->meter_count; i++)
         free(app->meters[i]);

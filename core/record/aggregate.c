@@ -5,6 +5,7 @@
 #include "base/suggest.h"
 #include "record/internal.h"
 #include "record/plan.h"
+#include "record/results.h"
 
 #define KEYS_MAX 4
 #define MEASURES_MAX 16
@@ -51,7 +52,8 @@ static bool parse_unit(struct context *c, struct str unit, char *out)
 
 static bool parse_keys(struct context *c, const struct entity *e, struct str list, struct report *r)
 {
-    while (list.p && list.n) {
+    if (list.n == 0) return true;
+    do {
         struct str whole = str_trim(str_cut(&list, ',')), rest = whole, name = str_cut(&rest, ':');
         if (r->key_count == KEYS_MAX) return bad(c, "group_by", "at most 4 keys", "не более 4 ключей", whole);
         struct key *k = &r->keys[r->key_count++];
@@ -68,14 +70,15 @@ static bool parse_keys(struct context *c, const struct entity *e, struct str lis
         if (t != VALUE_DATE && t != VALUE_DATETIME)
             return bad(c, "group_by", "only dates have units", "единицы есть только у дат", whole);
         if (!parse_unit(c, rest, &k->unit)) return false;
-    }
+    } while (list.p);
     return true;
 }
 
 static bool parse_measures(struct context *c, const struct entity *e, enum measure_kind kind, struct str list,
                            struct report *r)
 {
-    while (list.p && list.n) {
+    if (list.n == 0) return true;
+    do {
         struct str name = str_trim(str_cut(&list, ','));
         const struct field *f = readable_field(c, e, name, kind_names[kind]);
         if (!f) return false;
@@ -88,7 +91,7 @@ static bool parse_measures(struct context *c, const struct entity *e, enum measu
         if (r->measure_count == MEASURES_MAX)
             return bad(c, kind_names[kind], "at most 16 measures", "не более 16 показателей", name);
         r->measures[r->measure_count++] = (struct measure){kind, f};
-    }
+    } while (list.p);
     return true;
 }
 
@@ -110,7 +113,7 @@ static bool key_sql(struct context *c, struct sql *q, const struct entity *e, co
 
 static bool measure_sql(struct context *c, struct sql *q, const struct entity *e, const struct measure *m)
 {
-    sql_add(q, m->kind == MEASURE_MIN ? "min(" : m->kind == MEASURE_MAX ? "max(" : "dec_sum(");
+    sql_add(q, m->kind == MEASURE_MIN ? "min(" : m->kind == MEASURE_MAX ? "max(" : "sum(");
     bool ok = read_sql(c, q, e, m->field, "t");
     if (m->kind >= MEASURE_MIN && field_value_type(m->field) == VALUE_TEXT) sql_add(q, " COLLATE perigee");
     sql_add(q, ")");
@@ -121,7 +124,13 @@ static bool measure_sql(struct context *c, struct sql *q, const struct entity *e
     return ok;
 }
 
-static struct stmt *prepare(struct context *c, const struct query *query, const struct report *r)
+static char type_of(const struct field *f)
+{
+    return field_value_type(f) == VALUE_TEXT ? 't' : 'i';
+}
+
+static bool ask(struct context *c, const struct query *query, const struct report *r,
+                bool (*each)(void *ctx, const struct value *row), void *ctx)
 {
     struct sql q;
     const struct entity *e = query->entity;
@@ -143,24 +152,49 @@ static struct stmt *prepare(struct context *c, const struct query *query, const 
     for (size_t i = 0; i < r->key_count; i++)
         sql_printf(&q, "%s%zu", i ? ", " : " ORDER BY ", i + 2);
     sql_printf(&q, " LIMIT %d", GROUPS_MAX + 1);
-    return sql_start(c, &q, ok);
+    char types[1 + KEYS_MAX + 2 * MEASURES_MAX + 1] = "i";
+    size_t n = 1;
+    for (size_t i = 0; i < r->key_count; i++)
+        types[n++] = r->keys[i].unit ? 'i' : type_of(r->keys[i].field);
+    for (size_t i = 0; i < r->measure_count; i++) {
+        types[n++] = type_of(r->measures[i].field);
+        if (r->measures[i].kind == MEASURE_AVG) types[n++] = 'i';
+    }
+    return results_each(c, &q, ok, types, each, ctx);
 }
 
-static void write_average(struct buf *out, const struct field *f, struct stmt *s, int at)
+/* A value as SQLite gave it, in the form of its field. */
+static void write_typed(struct buf *out, const struct field *f, struct value v)
 {
-    int64_t n = stmt_int(s, at + 1), mean;
+    if (v.type == VALUE_NULL) {
+        json_null(out);
+        return;
+    }
+    switch (field_value_type(f)) {
+    case VALUE_NUMBER: json_decimal(out, v.i, f->scale); break;
+    case VALUE_BOOL: json_bool(out, v.i != 0); break;
+    case VALUE_DATE: json_date(out, v.i); break;
+    case VALUE_DATETIME: json_datetime(out, v.i); break;
+    case VALUE_ID: json_id(out, v.i); break;
+    default: json_str(out, v.s); break;
+    }
+}
+
+static void write_average(struct buf *out, const struct field *f, const struct value *sum_and_count)
+{
+    int64_t n = sum_and_count[1].i, mean;
     int scale = f->scale + 2 > 6 ? f->scale : f->scale + 2;
-    if (n == 0 || !decimal_div(stmt_int(s, at), f->scale, n, 0, scale, &mean))
+    if (n == 0 || !decimal_div(sum_and_count[0].i, f->scale, n, 0, scale, &mean))
         json_null(out);
     else
         json_decimal(out, mean, scale);
 }
 
-static void write_measures(const struct report *r, struct stmt *s, int at, struct buf *out)
+static void write_measures(const struct report *r, const struct value *row, struct buf *out)
 {
     for (int kind = 0; kind < MEASURE_KINDS; kind++) {
         bool open = false;
-        int column = at;
+        const struct value *v = row;
         for (size_t i = 0; i < r->measure_count; i++) {
             const struct measure *m = &r->measures[i];
             if ((int)m->kind == kind) {
@@ -171,39 +205,53 @@ static void write_measures(const struct report *r, struct stmt *s, int at, struc
                 open = true;
                 json_key(out, str_of(m->field->name));
                 if (m->kind == MEASURE_AVG)
-                    write_average(out, m->field, s, column);
-                else if (m->kind == MEASURE_SUM && stmt_null(s, column))
+                    write_average(out, m->field, v);
+                else if (m->kind == MEASURE_SUM && v->type == VALUE_NULL)
                     json_int(out, 0);
                 else
-                    write_column(out, m->field, s, column);
+                    write_typed(out, m->field, *v);
             }
-            column += m->kind == MEASURE_AVG ? 2 : 1;
+            v += m->kind == MEASURE_AVG ? 2 : 1;
         }
         if (open) json_end_object(out);
     }
 }
 
-static void write_group(const struct report *r, bool count, struct stmt *s, struct buf *out)
+struct writing {
+    struct context *c;
+    const struct report *report;
+    struct buf *out;
+    bool count;
+    size_t groups;
+};
+
+static bool write_group(void *ctx, const struct value *row)
 {
+    struct writing *w = ctx;
+    const struct report *r = w->report;
+    struct buf *out = w->out;
+    if (++w->groups > GROUPS_MAX)
+        return error_set(w->c->error, ERROR_QUERY_LIMIT, "more than %d groups: choose a coarser key",
+                         "больше %d групп: выберите более крупный ключ", GROUPS_MAX);
     json_object(out);
     json_key(out, STR("key"));
     json_object(out);
     for (size_t i = 0; i < r->key_count; i++) {
         const struct key *k = &r->keys[i];
-        int at = (int)i + 1;
         json_key_any(out, str_of(k->name));
-        if (k->unit && !stmt_null(s, at))
-            json_date(out, stmt_int(s, at));
+        if (k->unit && row[i + 1].type != VALUE_NULL)
+            json_date(out, row[i + 1].i);
         else
-            write_column(out, k->field, s, at);
+            write_typed(out, k->field, row[i + 1]);
     }
     json_end_object(out);
-    if (count) {
+    if (w->count) {
         json_key(out, STR("count"));
-        json_int(out, stmt_int(s, 0));
+        json_int(out, row[0].i);
     }
-    write_measures(r, s, (int)r->key_count + 1, out);
+    write_measures(r, row + 1 + r->key_count, out);
     json_end_object(out);
+    return true;
 }
 
 bool query_aggregate(struct context *c, const struct query *q, const struct aggregate *a, struct buf *out)
@@ -218,22 +266,12 @@ bool query_aggregate(struct context *c, const struct query *q, const struct aggr
         !parse_measures(c, q->entity, MEASURE_MIN, a->min, &r) ||
         !parse_measures(c, q->entity, MEASURE_MAX, a->max, &r))
         return false;
-    struct stmt *s = prepare(c, q, &r);
-    if (!s) return false;
+    struct writing w = {c, &r, out, a->count || r.measure_count == 0, 0};
     json_object(out);
     json_key(out, STR("groups"));
     json_array(out);
-    enum step step;
-    int64_t n = 0;
-    bool count = a->count || r.measure_count == 0;
-    while ((step = stmt_step(s, c->error)) == STEP_ROW && n++ < GROUPS_MAX)
-        write_group(&r, count, s, out);
-    db_release(s);
-    if (n > GROUPS_MAX)
-        return error_set(c->error, ERROR_QUERY_LIMIT, "more than %d groups: choose a coarser key",
-                         "больше %d групп: выберите более крупный ключ", GROUPS_MAX);
+    if (!ask(c, q, &r, write_group, &w)) return false;
     json_end_array(out);
     json_end_object(out);
-    if (step == STEP_ERROR) return false;
     return out->failed ? error_no_memory(c->error) : true;
 }

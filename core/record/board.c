@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "record/internal.h"
 #include "record/plan.h"
+#include "record/results.h"
 
 #define COLUMNS_MAX 200
 
@@ -17,6 +18,12 @@ struct board {
     struct board_column columns[COLUMNS_MAX];
     size_t count;
 };
+
+static bool refuse(struct context *c, const char *pointer, const char *code, const char *en, const char *ru)
+{
+    error_add(c->error, pointer, code, "%s", "%s", c->error->lang == LANG_RU ? ru : en);
+    return error_set(c->error, ERROR_BAD_REQUEST, "%s", "%s", c->error->lang == LANG_RU ? ru : en);
+}
 
 static bool add_column(struct context *c, struct board *b, struct value key, struct str label)
 {
@@ -83,14 +90,6 @@ static bool label_of(struct context *c, const struct field *f, struct value key,
     return step != STEP_ERROR;
 }
 
-static struct value key_value(struct context *c, const struct field *f, struct stmt *s, int at)
-{
-    if (stmt_null(s, at)) return value_null();
-    enum value_type type = field_value_type(f);
-    if (type == VALUE_TEXT) return value_text(arena_str(c->arena, stmt_text(s, at)));
-    return (struct value){.type = type, .scale = f->scale, .i = stmt_int(s, at)};
-}
-
 static struct board_column *column_of(struct context *c, struct board *b, struct value key)
 {
     for (size_t i = 0; i < b->count; i++)
@@ -100,33 +99,68 @@ static struct board_column *column_of(struct context *c, struct board *b, struct
     return &b->columns[b->count - 1];
 }
 
+struct counting {
+    struct context *c;
+    struct board *board;
+};
+
+static bool take_count(void *ctx, const struct value *row)
+{
+    struct counting *k = ctx;
+    const struct field *by = k->board->by;
+    struct value key = row[0];
+    if (key.type == VALUE_NUMBER) key.type = field_value_type(by), key.scale = by->scale;
+    if (key.type == VALUE_TEXT && !(key.s = arena_str(k->c->arena, key.s)).p)
+        return error_no_memory(k->c->error);
+    struct board_column *column = column_of(k->c, k->board, key);
+    if (!column) return false;
+    column->count = row[1].i;
+    column->sum = row[2].i;
+    return true;
+}
+
 /* Counts and sums of all columns in one pass. */
 static bool count_columns(struct context *c, const struct query *query, struct board *b)
 {
     struct sql q;
+    struct counting k = {c, b};
     sql_init(&q, c->arena);
     sql_add(&q, "SELECT ");
     bool ok = read_sql(c, &q, query->entity, b->by, "t");
-    sql_add(&q, ", count(*)");
+    sql_add(&q, ", count(*), ");
     if (b->sum) {
-        sql_add(&q, ", dec_sum(");
+        sql_add(&q, "sum(");
         ok = ok && read_sql(c, &q, query->entity, b->sum, "t");
         sql_add(&q, ")");
+    } else {
+        sql_add(&q, "0");
     }
     sql_printf(&q, " FROM %s AS t", query->entity->table);
     ok = ok && select_where(c, &q, query);
     sql_add(&q, " GROUP BY 1");
-    struct stmt *s = sql_start(c, &q, ok);
-    if (!s) return false;
-    enum step step;
-    while ((step = stmt_step(s, c->error)) == STEP_ROW) {
-        struct board_column *k = column_of(c, b, key_value(c, b->by, s, 0));
-        if (!k) break;
-        k->count = stmt_int(s, 1);
-        k->sum = b->sum ? stmt_int(s, 2) : 0;
+    return results_each(c, &q, ok, field_value_type(b->by) == VALUE_TEXT ? "tii" : "iii", take_count, &k);
+}
+
+/* A column without a name of its own is called what its key looks like. */
+static void write_label(struct context *c, const struct board *b, const struct board_column *k,
+                        struct buf *out)
+{
+    bool russian = c->env.lang == LANG_RU;
+    struct buf text;
+    if (k->label.p) {
+        json_str(out, k->label);
+        return;
     }
-    db_release(s);
-    return step == STEP_DONE;
+    switch (k->key.type) {
+    case VALUE_NULL: json_cstr(out, russian ? "Не указано" : "Not set"); return;
+    case VALUE_BOOL: json_cstr(out, k->key.i ? (russian ? "Да" : "Yes") : (russian ? "Нет" : "No")); return;
+    case VALUE_NUMBER: break;
+    default: record_write_value(out, b->by, k->key, c->env.lang); return;
+    }
+    buf_init(&text, 64);
+    record_write_value(&text, b->by, k->key, c->env.lang);
+    json_str(out, buf_view(&text));
+    buf_free(&text);
 }
 
 static bool write_board_column(struct context *c, const struct query *q, const struct board *b,
@@ -136,10 +170,7 @@ static bool write_board_column(struct context *c, const struct query *q, const s
     json_key(out, STR("key"));
     record_write_value(out, b->by, k->key, c->env.lang);
     json_key(out, STR("label"));
-    if (k->label.p)
-        json_str(out, k->label);
-    else
-        record_write_value(out, b->by, k->key, c->env.lang);
+    write_label(c, b, k, out);
     json_key(out, STR("count"));
     json_int(out, k->count);
     json_key(out, STR("sum"));
@@ -197,7 +228,8 @@ static bool wanted_key(struct context *c, const struct board *b, struct str text
     if (type == VALUE_BOOL) v.type = str_is(text, "true") ? JSON_TRUE : JSON_FALSE;
     const char *any = NULL;
     if (record_value_json(c, b->by, &v, "column", key, &any)) return true;
-    return error_set(c->error, ERROR_BAD_REQUEST, "there is no such column", "нет такой колонки");
+    error_clear(c->error); /* that a body would have been wrong is not the point */
+    return refuse(c, "column", "no_such_column", "there is no such column", "нет такой колонки");
 }
 
 bool query_board(struct context *c, const struct query *q, struct str group_by, struct str sum,
@@ -210,15 +242,15 @@ bool query_board(struct context *c, const struct query *q, struct str group_by, 
                          "ваши роли не позволяют это читать: %s", q->entity->plural.text[c->error->lang]);
     if (!group_by.n && q->entity->stage) group_by = str_of(q->entity->stage->name);
     if (!group_by.n)
-        return error_set(c->error, ERROR_BAD_REQUEST, "say which field the columns are: group_by=…",
-                         "укажите поле колонок: group_by=…");
+        return refuse(c, "group_by", "required", "say which field the columns are: group_by=…",
+                      "укажите поле колонок: group_by=…");
     b->by = readable_field(c, q->entity, group_by, "group_by");
     if (!b->by || !groupable(c, b->by) || !find_sum(c, q->entity, sum, &b->sum)) return false;
     struct value only = value_null();
     if (column.p && !wanted_key(c, b, column, &only)) return false;
     if (q->cursor.n && !column.p)
-        return error_set(c->error, ERROR_BAD_REQUEST, "a cursor of a board goes with column=…",
-                         "курсор доски задают вместе с column=…");
+        return refuse(c, "cursor", "bad_cursor", "a cursor of a board goes with column=…",
+                      "курсор доски задают вместе с column=…");
     if (!known_columns(c, b) || !count_columns(c, q, b)) return false;
     json_object(out);
     json_key(out, STR("columns"));
@@ -229,7 +261,7 @@ bool query_board(struct context *c, const struct query *q, struct str group_by, 
         found = true;
         if (!write_board_column(c, q, b, &b->columns[i], out)) return false;
     }
-    if (!found) return error_set(c->error, ERROR_BAD_REQUEST, "there is no such column", "нет такой колонки");
+    if (!found) return refuse(c, "column", "no_such_column", "there is no such column", "нет такой колонки");
     json_end_array(out);
     json_end_object(out);
     return out->failed ? error_no_memory(c->error) : true;

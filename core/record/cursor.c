@@ -35,6 +35,7 @@ static bool bad_sort(struct context *c, const char *code, const char *en, const 
 bool sort_parse(struct context *c, const struct entity *e, struct str text, struct sort *out)
 {
     *out = (struct sort){.id_descending = true};
+    bool unique = false;
     if (text.n == 0) return true;
     do {
         struct str part = str_trim(str_cut(&text, ','));
@@ -51,13 +52,16 @@ bool sort_parse(struct context *c, const struct entity *e, struct str text, stru
             return error_set(c->error, ERROR_BAD_REQUEST, "cannot sort by \"%s\"",
                              "по полю «%s» нельзя сортировать", f->name);
         }
+        if (unique) continue; /* nothing behind the id matters */
         out->id_descending = descending;
-        if (f->index == SYSTEM_ID) return true; /* unique: nothing behind it matters */
+        unique = f->index == SYSTEM_ID;
+        if (unique) continue;
         if (out->count == SORT_MAX)
             return bad_sort(c, "too_many", "at most 4 fields to sort by",
                             "сортировать можно не более чем по 4 полям");
         out->terms[out->count++] =
-            (struct sort_term){f, descending, nullable(c, e, f), field_value_type(f) == VALUE_TEXT};
+            (struct sort_term){f, descending, nullable(c, e, f), field_value_type(f) == VALUE_TEXT,
+                               field_value_type(f) == VALUE_TEXT && f->index != SYSTEM_NUMBER};
     } while (text.p);
     return true;
 }
@@ -68,7 +72,7 @@ static bool mac(struct context *c, const struct query *q, struct str payload, un
 {
     crypto_generichash_state s;
     const unsigned char *secret = plan_secret(c);
-    struct str parts[] = {str_of(q->entity->name), q->filter, q->sort, q->q, payload};
+    struct str parts[] = {str_of(q->entity->name), q->filter, q->sort, q->q, q->part, payload};
     if (crypto_generichash_init(&s, secret, secret ? 32 : 0, MAC) != 0) return false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         uint64_t n = parts[i].n;

@@ -19,6 +19,8 @@ struct column {
 struct sort_term {
     const struct field *field;
     bool descending, nullable, text;
+    bool folded; /* in the order of texts; numbers (capitals and digits) are in it by their bytes, which an
+                    index has */
 };
 
 #define SORT_MAX 4
@@ -68,8 +70,8 @@ void plan_keep(struct context *c, struct plan *p);
 void plan_drop(struct plan *p);
 /* Prepares and binds. Release with db_release. */
 struct stmt *plan_start(struct context *c, const struct plan *p);
-/* Prepares and binds SQL that runs once, and frees its text; `ok`: building it went well. NULL with the reason.
- * Release with db_release. */
+/* Prepares and binds SQL that runs once, and frees its text; `ok`: building it went well. NULL with the
+ * reason. Release with db_release. */
 struct stmt *sql_start(struct context *c, struct sql *q, bool ok);
 /* Why SQL could not be built, when nothing else was said: past the bound. Always false. */
 bool sql_too_large(struct error *e);

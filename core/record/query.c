@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "record/internal.h"
 #include "record/plan.h"
+#include "record/results.h"
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX 500
@@ -106,7 +107,7 @@ static bool after_sql(struct context *c, struct plan *p, struct sql *q, const st
         return true;
     }
     const struct sort_term *t = &p->sort.terms[i];
-    const char *collate = t->text ? " COLLATE perigee" : "";
+    const char *collate = t->folded ? " COLLATE perigee" : "";
     bool null = cursor->keys[i].type == VALUE_NULL, ok = true;
     sql_add(q, "(");
     if (null) {
@@ -156,7 +157,7 @@ static bool phase_sql(struct context *c, struct plan *p, struct sql *q, const st
         ok = ok && sort_key_sql(c, q, e, first);
         sql_add(q, first->descending ? " <= " : " >= ");
         bind_cursor(p, q, 0);
-        if (first->text) sql_add(q, " COLLATE perigee");
+        if (first->folded) sql_add(q, " COLLATE perigee");
     }
     sql_add(q, " AND ");
     return ok && after_sql(c, p, q, e, cursor, 0);
@@ -169,7 +170,7 @@ static bool order_sql(struct context *c, struct plan *p, struct sql *q, const st
     for (size_t i = phase ? 1 : 0; i < p->sort.count; i++) {
         const struct sort_term *t = &p->sort.terms[i];
         ok = ok && sort_key_sql(c, q, e, t);
-        if (t->text) sql_add(q, " COLLATE perigee");
+        if (t->folded) sql_add(q, " COLLATE perigee");
         sql_add(q, t->descending ? " DESC" : " ASC");
         if (i > 0 && t->nullable) sql_add(q, t->descending ? " NULLS FIRST" : " NULLS LAST");
         sql_add(q, ", ");
@@ -344,17 +345,18 @@ bool query_readable(struct context *c, const struct entity *e)
                      "ваши роли не позволяют это читать: %s", e->plural.text[c->error->lang]);
 }
 
+static bool take_total(void *ctx, const struct value *row)
+{
+    *(int64_t *)ctx = row[0].i;
+    return true;
+}
+
 static bool count_rows(struct context *c, const struct query *query, int64_t *total)
 {
     struct sql q;
     sql_init(&q, c->arena);
     sql_printf(&q, "SELECT count(*) FROM %s AS t", query->entity->table);
-    struct stmt *s = sql_start(c, &q, select_where(c, &q, query));
-    if (!s) return false;
-    enum step step = stmt_step(s, c->error);
-    if (step == STEP_ROW) *total = stmt_int(s, 0);
-    db_release(s);
-    return step == STEP_ROW;
+    return results_each(c, &q, select_where(c, &q, query), "i", take_total, total);
 }
 
 bool query_list(struct context *c, const struct query *q, struct buf *out)
@@ -386,6 +388,17 @@ bool query_group_page(struct context *c, const struct query *q, const struct fie
 {
     struct sort sort;
     struct group g = {field, key};
+    struct query mine = *q;
+    struct buf part;
+    buf_init(&part, 65536);
+    buf_cstr(&part, field->name);
+    buf_char(&part, '=');
+    record_write_value(&part, field, key, c->env.lang);
+    mine.part = arena_str(c->arena, buf_view(&part));
+    bool lost = part.failed || !mine.part.p;
+    buf_free(&part);
+    if (lost) return error_no_memory(c->error);
+    q = &mine;
     struct page page = {.out = out, .limit = q->limit ? q->limit : 20};
     json_key(out, STR("items"));
     json_array(out);

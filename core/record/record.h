@@ -47,16 +47,17 @@ struct context {
     struct arena *arena;
     struct error *error;
     const struct record_hooks *hooks;
-    struct script_state *script; /* this thread's; NULL where none runs */
-    struct filter_env env;       /* who->env with `now` set */
-    struct str request;          /* id, for the log */
-    struct str why;              /* reason given by the caller, or "" */
-    struct str origin;           /* "file:line" of the script that writes; "" for a client */
-    int depth;                   /* of hooks in hooks */
-    bool trusted;                /* rights are not asked: the server's own consequences, crm.system */
-    struct plan_cache *plans;    /* this thread's compiled reads (query.h); NULL: compile each time */
-    bool automation;             /* hooks and chains run (false: import with automation off) */
-    bool lenient;                /* master data: stage gates and `fixed` are not asked */
+    struct script_state *script;  /* this thread's; NULL where none runs */
+    struct filter_env env;        /* who->env with `now` set */
+    struct str request;           /* id, for the log */
+    struct str why;               /* reason given by the caller, or "" */
+    struct str origin;            /* "file:line" of the script that writes; "" for a client */
+    int depth;                    /* of hooks in hooks */
+    bool trusted;                 /* rights are not asked: the server's own consequences, crm.system */
+    struct plan_cache *plans;     /* this thread's compiled reads (query.h); NULL: compile each time */
+    struct result_cache *results; /* counts of all readers (results.h); NULL: count each time */
+    bool automation;              /* hooks and chains run (false: import with automation off) */
+    bool lenient;                 /* master data: stage gates and `fixed` are not asked */
     struct created *created; /* what the operation made besides, newest first (answered under `created`) */
 };
 

@@ -310,7 +310,8 @@ bool select_where(struct context *c, struct sql *q, const struct query *query)
         sql_add(q, "1");
     else if (!access_row_sql(c->who, e, ACTION_READ, "t", q))
         return sql_too_large(c->error);
-    if (!filter_names(f, e->fields[SYSTEM_ACTIVE])) sql_add(q, " AND t.active = 1");
+    if (!filter_names(f, e->fields[SYSTEM_ACTIVE]))
+        sql_add(q, " AND +t.active = 1"); /* never what an index starts with */
     if (f) {
         sql_add(q, " AND ");
         if (!filter_sql(q, f, "t", scoped)) return sql_too_large(c->error);

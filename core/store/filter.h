@@ -118,6 +118,8 @@ void sql_str(struct sql *q, struct str text);
 void sql_printf(struct sql *q, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void sql_bind(struct sql *q, struct bind b); /* adds "?" and the bind */
 void sql_bind_value(struct sql *q, struct value v);
+/* What a bind means now; texts made here live in the arena. False: no memory. */
+bool bind_resolve(const struct bind *b, const struct filter_env *env, struct arena *arena, struct value *out);
 /* Binds all, resolving macros against env. Values computed here live in `arena`. */
 bool sql_bind_all(struct stmt *s, int first, const struct bind *binds, size_t n, const struct filter_env *env,
                   struct arena *arena);

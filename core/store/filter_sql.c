@@ -313,6 +313,8 @@ static int depth_of(const struct node *n)
     return 1 + (left > right ? left : right);
 }
 
+#define DEEP 8
+
 /* `inside`: what the expression around is: NODE_AND, NODE_OR, or NODE_NOT for none. */
 static bool node_sql(struct sql *q, const struct filter *f, const struct node *n, bool negated,
                      enum node_kind inside, const char *alias, const struct filter_scope *scope)
@@ -326,7 +328,9 @@ static bool node_sql(struct sql *q, const struct filter *f, const struct node *n
     }
     enum node_kind kind = (n->kind == NODE_AND) != negated ? NODE_AND : NODE_OR;
     bool parentheses = kind == NODE_OR && inside == NODE_AND;
-    bool swap = depth_of(n->right) > depth_of(n->left);
+    int right = depth_of(n->right);
+    bool swap =
+        right > DEEP && right > depth_of(n->left); /* else in the author's order: cheap tests come first */
     if (parentheses) sql_add(q, "(");
     if (!node_sql(q, f, swap ? n->right : n->left, negated, kind, alias, scope)) return false;
     sql_add(q, kind == NODE_AND ? " AND " : " OR ");

@@ -108,9 +108,6 @@ static inline bool path_is_set(const struct path *p)
     return field_value_type(path_last(p)) == VALUE_SET;
 }
 
-/* What a bind means now; texts made here live in the arena. False: no memory. */
-bool bind_resolve(const struct bind *b, const struct filter_env *env, struct arena *arena, struct value *out);
-
 /* "2d" and the like into the bind's additions; false when it is no duration. */
 bool duration_add(struct str text, bool minus, struct bind *b);
 

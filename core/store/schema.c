@@ -179,43 +179,14 @@ static void plan_index(struct planner *p, const struct entity *e, const char *na
     add(p, "index", e->name, name, sql, sql, arena_printf(p->arena, "create index %s", name));
 }
 
-static void plan_set(struct planner *p, const struct entity *e, const struct field_set *set, bool unique)
+static void put_index(void *ctx, const struct entity *e, const char *name, const char *columns, bool unique)
 {
-    struct buf columns, name;
-    buf_init(&columns, 4096);
-    buf_init(&name, 1024);
-    buf_printf(&name, "%s_%s", unique ? "uq" : "ix", e->name);
-    for (size_t i = 0; i < set->count; i++) {
-        buf_printf(&columns, "%s%s", i ? ", " : "", set->fields[i]->column);
-        buf_printf(&name, "_%s", set->fields[i]->name);
-    }
-    const char *n = arena_dup(p->arena, buf_view(&name)), *c = arena_dup(p->arena, buf_view(&columns));
-    buf_free(&columns);
-    buf_free(&name);
+    struct planner *p = ctx;
+    const char *n = name ? arena_dup(p->arena, str_of(name)) : NULL;
     plan_index(p, e, n,
-               n && c ? arena_printf(p->arena, "CREATE %sINDEX \"%s\" ON %s (%s)", unique ? "UNIQUE " : "", n,
-                                     e->table, c)
-                      : NULL);
-}
-
-/* References, stages and dates get an index each; unique fields a unique one. */
-static void plan_indexes(struct planner *p, const struct entity *e)
-{
-    for (size_t i = 1; i < e->field_count; i++) {
-        const struct field *f = e->fields[i];
-        if (!schema_has_column(f)) continue;
-        struct field_set one = {&e->fields[i], 1};
-        bool pointing = f->type == FIELD_REF || f->type == FIELD_STAGE,
-             stamp = f->index == SYSTEM_CREATED_BY || f->index == SYSTEM_UPDATED_BY;
-        if (f->unique || f->index == SYSTEM_NUMBER)
-            plan_set(p, e, &one, true);
-        else if ((pointing && !stamp) || f->type == FIELD_DATE || f->type == FIELD_MONEY)
-            plan_set(p, e, &one, false);
-    }
-    for (size_t i = 0; i < e->unique_count; i++)
-        if (e->unique[i].count > 1 || !e->unique[i].fields[0]->unique) plan_set(p, e, &e->unique[i], true);
-    for (size_t i = 0; i < e->index_count; i++)
-        if (e->indexes[i].count > 1) plan_set(p, e, &e->indexes[i], false);
+               n && columns ? arena_printf(p->arena, "CREATE %sINDEX \"%s\" ON %s (%s)",
+                                           unique ? "UNIQUE " : "", n, e->table, columns)
+                            : NULL);
 }
 
 /* ---- search ---- */
@@ -273,7 +244,7 @@ bool schema_plan(struct db *d, const struct catalog *c, struct arena *arena, str
     for (size_t i = 0; i < c->entity_count; i++)
         plan_links(&p, c->entities[i]);
     for (size_t i = 0; i < c->entity_count; i++) {
-        plan_indexes(&p, c->entities[i]);
+        schema_indexes(c, c->entities[i], &(struct index_sink){&p, put_index});
         plan_search(&p, c->entities[i]);
     }
     for (struct known *k = p.known; k; k = k->next)

@@ -20,4 +20,12 @@ const char *schema_link(struct arena *arena, const struct entity *e, const struc
 /* CREATE VIRTUAL TABLE "search_entity"; NULL also when nothing is searchable. */
 const char *schema_search(struct arena *arena, const struct entity *e);
 
+/* Every index that an entity should have, one after the other: its name and its columns as SQL; NULL when
+ * memory is out. */
+struct index_sink {
+    void *ctx;
+    void (*put)(void *ctx, const struct entity *e, const char *name, const char *columns, bool unique);
+};
+void schema_indexes(const struct catalog *c, const struct entity *e, struct index_sink *to);
+
 #endif
