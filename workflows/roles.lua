@@ -163,7 +163,10 @@ local shown = {
   opportunity = {
     "name", "company", "contact", "partner", "direction", "products", "amount", "currency", "close_date", "stage", "lifecycle_step", "status", "registration",
   },
-  registration = except { "responsible", "lead", "conflicts" },
+  registration = {
+    "partner", "author", "direction", "client_name", "client_tax_id", "client_contact", "client_email", "client_phone", "products", "amount", "currency", "close_date",
+    "description", "state", "reason", "protected_until", "extended", "opportunity",
+  },
   company = { "name", "legal_name", "tax_id", "site", "address" },
   contact = { "name", "position", "email", "phone", "company" },
   partner = {

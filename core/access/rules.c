@@ -238,6 +238,14 @@ enum access_field access_field(const struct principal *p, const struct entity *e
     return s.all || s.unconditional ? ACCESS_ALWAYS : ACCESS_SOMETIMES;
 }
 
+bool access_reads_all(const struct principal *p, const struct entity *e)
+{
+    for (size_t i = 0; !p->all_read && i < e->field_count; i++)
+        if (!e->fields[i]->hidden && access_field(p, e, e->fields[i], ACTION_READ) == ACCESS_NEVER)
+            return false;
+    return true;
+}
+
 bool access_field_sql(const struct principal *p, const struct entity *e, const struct field *f,
                       enum action_kind action, const char *alias, struct sql *q)
 {

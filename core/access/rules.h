@@ -23,6 +23,9 @@ enum access_field { ACCESS_NEVER, ACCESS_ALWAYS, ACCESS_SOMETIMES };
 enum access_field access_field(const struct principal *p, const struct entity *e, const struct field *f,
                                enum action_kind action);
 
+/* No field of the entity is hidden from them on every row. */
+bool access_reads_all(const struct principal *p, const struct entity *e);
+
 /* For ACCESS_SOMETIMES: the condition on the row under which the field is granted. */
 bool access_field_sql(const struct principal *p, const struct entity *e, const struct field *f,
                       enum action_kind action, const char *alias, struct sql *q);

@@ -60,24 +60,43 @@ static bool wanted(const struct subscriber *s, const struct entity *e, int64_t r
     return s->topic_count == 0;
 }
 
-/* Names of changed fields that the user may read on every row. */
-static void write_changed(struct buf *b, const struct principal *who, const struct entity *e,
-                          const struct trail_entry *entry, struct arena *arena)
+static const struct json_value *changes_of(const struct trail_entry *entry, struct arena *arena)
 {
     struct error ignored;
     error_init(&ignored, arena, LANG_EN);
-    struct json_value *all = json_parse(arena, entry->changes, &ignored);
+    const struct json_value *all = json_parse(arena, entry->changes, &ignored);
+    return all ? all->first : NULL;
+}
+
+/* May the user read the field on every row? The row may have been another one then. */
+static bool told(const struct principal *who, const struct entity *e, const struct json_value *change)
+{
+    const struct field *f = entity_field(e, change->key);
+    return f && access_field(who, e, f, ACTION_READ) == ACCESS_ALWAYS;
+}
+
+/* A change of hidden fields alone is no event for those to whom some field is hidden. */
+static bool concerns(const struct principal *who, const struct entity *e, const struct trail_entry *entry,
+                     const struct json_value *changes)
+{
+    if (!changes || !str_is(entry->action, "update")) return true;
+    for (const struct json_value *m = changes; m; m = m->next)
+        if (told(who, e, m)) return true;
+    return access_reads_all(who, e);
+}
+
+static void write_changed(struct buf *b, const struct principal *who, const struct entity *e,
+                          const struct json_value *changes)
+{
     json_key(b, STR("changed"));
     json_array(b);
-    for (const struct json_value *m = all ? all->first : NULL; m; m = m->next) {
-        const struct field *f = entity_field(e, m->key);
-        if (f && access_field(who, e, f, ACTION_READ) == ACCESS_ALWAYS) json_str(b, m->key);
-    }
+    for (const struct json_value *m = changes; m; m = m->next)
+        if (told(who, e, m)) json_str(b, m->key);
     json_end_array(b);
 }
 
 static void write_event(struct buf *b, const struct principal *who, const struct entity *e,
-                        const struct trail_entry *entry, struct arena *arena)
+                        const struct trail_entry *entry, const struct json_value *changes)
 {
     buf_printf(b, "id: %lld\ndata: ", (long long)entry->seq);
     struct buf json;
@@ -95,7 +114,7 @@ static void write_event(struct buf *b, const struct principal *who, const struct
     json_datetime(&json, entry->at);
     json_key(&json, STR("by"));
     json_id(&json, entry->who);
-    write_changed(&json, who, e, entry, arena);
+    write_changed(&json, who, e, changes);
     json_end_object(&json);
     buf_str(b, buf_view(&json));
     b->failed = b->failed || json.failed;
@@ -131,8 +150,10 @@ static bool deliver(void *ctx, const struct trail_entry *entry)
         d->failed = true;
         return false;
     }
-    if (allowed || (d->who->all_read && str_is(entry->action, "delete")))
-        write_event(&d->out, d->who, e, entry, d->arena);
+    const struct json_value *changes = changes_of(entry, d->arena);
+    if ((allowed || (d->who->all_read && str_is(entry->action, "delete"))) &&
+        concerns(d->who, e, entry, changes))
+        write_event(&d->out, d->who, e, entry, changes);
     return d->out.n < PENDING_MAX;
 }
 

@@ -52,25 +52,44 @@ static bool part_sql(struct context *c, struct sql *q, const struct entity *e, c
     return access_row_sql(c->who, e, ACTION_READ, "t", q);
 }
 
+/* The name of who did it, if the caller may read it. */
+static bool author_sql(struct context *c, struct sql *q)
+{
+    const struct entity *user = c->catalog->user;
+    const struct field *name = user ? entity_field(user, STR("name")) : NULL;
+    bool may = name && (c->trusted || access_field(c->who, user, name, ACTION_READ) != ACCESS_NEVER);
+    if (!may) {
+        sql_add(q, "NULL");
+        return true;
+    }
+    sql_add(q, "(SELECT ");
+    bool ok = read_sql(c, q, user, name, "u");
+    sql_printf(q, " FROM %s AS u WHERE u.id = x.who", user->table);
+    if (!c->trusted) {
+        sql_add(q, " AND ");
+        ok = ok && access_row_sql(c->who, user, ACTION_READ, "u", q);
+    }
+    sql_add(q, ")");
+    return ok;
+}
+
 static struct stmt *prepare(struct context *c, const struct entity *e, int64_t id, int64_t before,
                             int64_t limit)
 {
     struct sql q;
     sql_init(&q, c->arena);
-    sql_add(&q, "SELECT x.*, u.name FROM (SELECT seq, at, who, entity, record, action, changes, why FROM "
-                "perigee_log WHERE record = ");
+    sql_add(&q, "SELECT x.*, ");
+    bool ok = author_sql(c, &q);
+    sql_add(&q, " FROM (SELECT seq, at, who, entity, record, action, changes, why FROM perigee_log WHERE "
+                "record = ");
     sql_bind_value(&q, value_of(VALUE_ID, id));
     sql_printf(&q, " AND entity = '%s' AND seq < ", e->name);
     sql_bind_value(&q, value_number(before, 0));
-    bool ok = true;
     for (size_t i = 0; ok && i < c->catalog->entity_count; i++)
         ok = part_sql(c, &q, c->catalog->entities[i], e, id, before);
     sql_add(&q, " ORDER BY 1 DESC LIMIT ");
     sql_bind_value(&q, value_number(limit, 0));
-    const struct field *name = c->catalog->user ? entity_field(c->catalog->user, STR("name")) : NULL;
-    sql_printf(&q,
-               ") AS x LEFT JOIN (SELECT id, %s AS name FROM %s) AS u ON u.id = x.who ORDER BY x.seq DESC",
-               name ? name->column : "NULL", c->catalog->user ? c->catalog->user->table : "(SELECT 0 AS id)");
+    sql_add(&q, ") AS x ORDER BY x.seq DESC");
     return sql_start(c, &q, ok);
 }
 
@@ -84,18 +103,36 @@ static void write_value(struct context *c, struct buf *b, const struct field *f,
     json_value_write(b, v);
 }
 
-static bool write_changes(struct context *c, const struct entity *e, struct str text, struct buf *out)
+/* What is granted on some rows only is left out: the row may have been another one then. */
+static bool told(struct context *c, const struct entity *e, const struct json_value *change)
+{
+    const struct field *f = entity_field(e, change->key);
+    bool may = f && (c->trusted || access_field(c->who, e, f, ACTION_READ) == ACCESS_ALWAYS);
+    return may && change->first && change->first->next;
+}
+
+/* To whom some field is hidden it is not told either that something was changed of which they may not know,
+ * nor why. */
+static bool reads_all(struct context *c, const struct entity *e)
+{
+    return c->trusted || access_reads_all(c->who, e);
+}
+
+static bool any_told(struct context *c, const struct entity *e, const struct json_value *all)
+{
+    for (const struct json_value *m = all->first; m; m = m->next)
+        if (told(c, e, m)) return true;
+    return !all->first;
+}
+
+static void write_changes(struct context *c, const struct entity *e, const struct json_value *all,
+                          struct buf *out)
 {
     json_key(out, STR("changes"));
     json_array(out);
-    struct json_value *all = json_parse(c->arena, text, c->error);
-    if (!all) return false;
-    for (struct json_value *m = all->first; m; m = m->next) {
+    for (const struct json_value *m = all->first; m; m = m->next) {
+        if (!told(c, e, m)) continue;
         const struct field *f = entity_field(e, m->key);
-        /* What is granted on some rows only is left out: the row may have been another one then. */
-        if (!f || (!c->trusted && access_field(c->who, e, f, ACTION_READ) != ACCESS_ALWAYS) || !m->first ||
-            !m->first->next)
-            continue;
         json_object(out);
         json_key(out, STR("field"));
         json_str(out, m->key);
@@ -108,7 +145,24 @@ static bool write_changes(struct context *c, const struct entity *e, struct str 
         json_end_object(out);
     }
     json_end_array(out);
-    return true;
+}
+
+static void write_author(struct stmt *s, struct buf *out)
+{
+    json_key(out, STR("by"));
+    if (stmt_int(s, 2) == 0) {
+        json_null(out);
+        return;
+    }
+    json_object(out);
+    json_key(out, STR("id"));
+    json_id(out, stmt_int(s, 2));
+    json_key(out, STR("name"));
+    if (stmt_null(s, 8))
+        json_null(out);
+    else
+        json_str(out, stmt_text(s, 8));
+    json_end_object(out);
 }
 
 /* "comment", "task", "document", … for what hangs on the record; else what was done: "create", "update",
@@ -117,7 +171,10 @@ static bool write_item(struct context *c, const struct entity *owner, struct stm
 {
     const struct entity *e = catalog_entity(c->catalog, stmt_text(s, 3));
     if (!e) return true; /* of an entity that is no longer declared */
-    struct str action = arena_str(c->arena, stmt_text(s, 5)), why = stmt_text(s, 7);
+    struct str action = stmt_text(s, 5), why = stmt_text(s, 7);
+    struct json_value *changes = json_parse(c->arena, arena_str(c->arena, stmt_text(s, 6)), c->error);
+    if (!changes) return false;
+    if (str_is(action, "update") && !any_told(c, e, changes) && !reads_all(c, e)) return true;
     json_object(out);
     json_key(out, STR("position"));
     json_int(out, stmt_int(s, 0));
@@ -127,31 +184,18 @@ static bool write_item(struct context *c, const struct entity *owner, struct stm
     json_str(out, action);
     json_key(out, STR("at"));
     json_datetime(out, stmt_int(s, 1));
-    json_key(out, STR("by"));
-    if (stmt_int(s, 2) == 0)
-        json_null(out);
-    else {
-        json_object(out);
-        json_key(out, STR("id"));
-        json_id(out, stmt_int(s, 2));
-        json_key(out, STR("name"));
-        if (stmt_null(s, 8))
-            json_null(out);
-        else
-            json_str(out, stmt_text(s, 8));
-        json_end_object(out);
-    }
+    write_author(s, out);
     json_key(out, STR("entity"));
     json_cstr(out, e->name);
     json_key(out, STR("record"));
     json_id(out, stmt_int(s, 4));
-    if (why.n) {
+    if (why.n && reads_all(c, e)) {
         json_key(out, STR("reason"));
         json_str(out, why);
     }
-    bool ok = write_changes(c, e, arena_str(c->arena, stmt_text(s, 6)), out);
+    write_changes(c, e, changes, out);
     json_end_object(out);
-    return ok;
+    return true;
 }
 
 static bool parse_position(struct context *c, struct str cursor, int64_t *before)

@@ -258,12 +258,25 @@ bool record_find_any(struct context *c, int64_t id, const char **entity)
     return true;
 }
 
+/* What one may not read is not there. */
+static bool may_point_at(struct context *c, const char *entity, int64_t id, bool *allowed)
+{
+    const struct entity *e = catalog_entity(c->catalog, str_of(entity));
+    const struct field *denied = NULL;
+    if (c->trusted || !e || e->setting) return true;
+    return access_check(c->db, c->who, e, id, ACTION_READ, NULL, &c->env, c->arena, allowed, &denied,
+                        c->error);
+}
+
 static bool read_any(struct context *c, const struct field *f, const char *pointer,
                      const struct json_value *json, struct value *out, const char **any_entity)
 {
     if (!read_reference(c, f, pointer, json, out)) return false;
     const char *found;
-    if (!record_find_any(c, out->i, &found)) return false;
+    bool allowed = true;
+    if (!record_find_any(c, out->i, &found) || (found && !may_point_at(c, found, out->i, &allowed)))
+        return false;
+    if (!allowed) found = NULL;
     if (any_entity) *any_entity = found;
     if (found) return true;
     error_add(c->error, pointer, "no_such_record", "%s: there is no record with this id",
