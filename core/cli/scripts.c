@@ -1,4 +1,5 @@
 /* scripts.c: check, plan, migrate, serve, reload, version: commands about the scripts and the server. */
+#include "base/version.h"
 #include "cli/cli.h"
 #include "store/schema.h"
 #include "store/trail.h"
@@ -114,7 +115,7 @@ static int version(int argc, char **argv)
 {
     struct options o;
     if (!options_parse(argc, argv, "", &o)) return 2;
-    puts("perigee 0.1.0");
+    puts("perigee " PERIGEE_VERSION);
     return 0;
 }
 

@@ -19,9 +19,10 @@ static int ask(lua_State *L)
     const char *name = lua_tostring(L, lua_upvalueindex(1));
     if (!job_running(L)) return luaL_error(L, "%s works in jobs and timers only: use crm.enqueue", name);
     luaL_checktype(L, 1, LUA_TTABLE);
+    struct str json = bind_json(L, 1); /* may raise: before the buffer is there */
     struct buf b;
     buf_init(&b, ARGUMENTS_MAX);
-    bind_write_json(L, 1, &b);
+    buf_str(&b, json);
     return job_ask(L, name, &b, answered);
 }
 
@@ -59,13 +60,14 @@ static int step_ran(lua_State *L, int status, lua_KContext ctx)
 {
     (void)status;
     (void)ctx;
+    struct str result = bind_json(L, -1);
     struct buf b;
     buf_init(&b, ARGUMENTS_MAX);
     json_object(&b);
     json_key(&b, STR("name"));
     json_str(&b, str_of(lua_tostring(L, 1)));
     json_key(&b, STR("result"));
-    bind_write_json(L, -1, &b);
+    json_raw(&b, result);
     json_end_object(&b);
     return job_ask(L, "step", &b, step_kept);
 }

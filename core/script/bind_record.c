@@ -14,7 +14,8 @@ struct bound {
 
 static struct bound *check(lua_State *L, int at)
 {
-    struct bound *b = luaL_checkudata(L, at, TYPE);
+    struct bound *b = luaL_testudata(L, at, TYPE);
+    if (!b) luaL_typeerror(L, at, "record");
     if (b->call != state_of(L)->call || !state_of(L)->context)
         luaL_error(L, "this record belongs to a call that has ended: read it again");
     return b;
@@ -51,8 +52,7 @@ static int get(lua_State *L)
     struct value v = record_get(b->record, f);
     if (f->type == FIELD_FORMULA) {
         struct filter_record path = record_filter(c, b->record);
-        if (!path.get(path.ctx, &f, 1, &v, c->error))
-            return luaL_error(L, "field \"%s\" cannot be read", f->name);
+        if (!path.get(path.ctx, &f, 1, &v, c->error)) return refusal_raise(L, c);
     }
     bind_push_value(L, f, v);
     return 1;
@@ -70,10 +70,12 @@ static int set(lua_State *L)
     return 0;
 }
 
+/* Two objects of one record are equal; one of an earlier call equals nothing but itself. */
 static int equal(lua_State *L)
 {
-    struct bound *a = luaL_testudata(L, 1, TYPE), *b = luaL_testudata(L, 2, TYPE);
-    lua_pushboolean(L, a && b && a->record->id == b->record->id);
+    const struct bound *a = luaL_testudata(L, 1, TYPE), *b = luaL_testudata(L, 2, TYPE);
+    uint64_t now = state_of(L)->call;
+    lua_pushboolean(L, a && b && a->call == now && b->call == now && a->record->id == b->record->id);
     return 1;
 }
 
@@ -102,6 +104,11 @@ void bind_record_push(lua_State *L, struct record *r, bool writable)
     struct bound *b = lua_newuserdatauv(L, sizeof *b, 0);
     *b = (struct bound){r, state_of(L)->call, writable};
     luaL_setmetatable(L, TYPE);
+}
+
+struct record *bind_record_test(lua_State *L, int at)
+{
+    return luaL_testudata(L, at, TYPE) ? check(L, at)->record : NULL;
 }
 
 struct record *bind_record_check(lua_State *L, int at)

@@ -7,6 +7,7 @@
 #include "base/decimal.h"
 #include "base/id.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "script/state.h"
 
 #include <math.h>
@@ -133,7 +134,7 @@ static void write_table(lua_State *L, int at, struct buf *out, int depth)
     luaL_checkstack(L, 6, "JSON");
     if (n > 0) {
         json_array(out);
-        for (size_t i = 1; i <= n; i++) {
+        for (size_t i = 1; i <= n && !out->failed; i++) {
             lua_rawgeti(L, at, (lua_Integer)i);
             write_json(L, lua_gettop(L), out, depth + 1);
             lua_pop(L, 1);
@@ -149,10 +150,12 @@ static void write_table(lua_State *L, int at, struct buf *out, int depth)
     else
         json_object(out);
     for (lua_pushnil(L); lua_next(L, at); lua_pop(L, 1)) {
+        if (out->failed) luaL_error(L, "more than 1 MiB of JSON");
         if (lua_type(L, -2) != LUA_TSTRING)
             luaL_error(L, "a JSON object has texts as keys, not a %s", luaL_typename(L, -2));
         struct str key;
         key.p = lua_tolstring(L, -2, &key.n);
+        if (!text_valid(key)) luaL_error(L, "a key that is not UTF-8 has no JSON");
         json_key_any(out, key);
         write_json(L, lua_gettop(L), out, depth + 1);
     }
@@ -173,21 +176,22 @@ static void write_json(lua_State *L, int at, struct buf *out, int depth)
     case LUA_TNUMBER: write_number(L, at, out); break;
     case LUA_TSTRING:
         s.p = lua_tolstring(L, at, &s.n);
+        if (!text_valid(s)) luaL_error(L, "a text that is not UTF-8 has no JSON");
         json_str(out, s);
         break;
     case LUA_TTABLE: write_table(L, at, out, depth); break;
-    case LUA_TUSERDATA: /* a record stands for its id */
-        lua_getfield(L, at, "id");
-        write_json(L, lua_gettop(L), out, depth + 1);
-        lua_pop(L, 1);
-        break;
+    case LUA_TUSERDATA: /* a record stands for its id */ json_id(out, bind_record_check(L, at)->id); break;
     default: luaL_error(L, "a %s has no JSON", luaL_typename(L, at));
     }
 }
 
-void bind_write_json(lua_State *L, int at, struct buf *out)
+struct str bind_json(lua_State *L, int at)
 {
-    write_json(L, lua_absindex(L, at), out, 0);
+    struct buf *b = &state_of(L)->scratch;
+    buf_reset(b);
+    write_json(L, lua_absindex(L, at), b, 0);
+    if (b->failed) luaL_error(L, "more than 1 MiB of JSON");
+    return buf_view(b);
 }
 
 /* ---- Lua → value: through JSON, so that scripts and clients meet the same checks ---- */
@@ -195,23 +199,17 @@ void bind_write_json(lua_State *L, int at, struct buf *out)
 struct value bind_to_value(lua_State *L, int at, const struct field *f, struct record *r)
 {
     struct context *c = state_of(L)->context;
-    struct buf b;
-    struct str text;
     at = lua_absindex(L, at);
     if (lua_isnil(L, at) || lua_islightuserdata(L, at)) return value_null(); /* nil, crm.null */
-    /* The buffer is malloc'd: keep it out of the way of Lua errors by asking for the type first. */
-    if (lua_type(L, at) == LUA_TFUNCTION || lua_type(L, at) == LUA_TTHREAD)
-        luaL_error(L, "field \"%s\" cannot hold a %s", f->name, luaL_typename(L, at));
     if (lua_type(L, at) == LUA_TNUMBER && field_value_type(f) == VALUE_NUMBER && !lua_isinteger(L, at)) {
         /* Rounded to the field's decimals: 0.1 + 0.2 is 0.3 here. */
         lua_Number n = lua_tonumber(L, at), scaled = round(n * pow(10, f->scale));
         if (!(fabs(scaled) < 9e15)) luaL_error(L, "field \"%s\" cannot hold this number", f->name);
         return value_number((int64_t)scaled, f->scale);
     }
-    buf_init(&b, 1 << 20);
-    write_json(L, at, &b, 0);
-    text = b.failed ? (struct str){NULL, 0} : arena_str(c->arena, buf_view(&b));
-    buf_free(&b);
+    if (lua_type(L, at) == LUA_TFUNCTION || lua_type(L, at) == LUA_TTHREAD)
+        luaL_error(L, "field \"%s\" cannot hold a %s", f->name, luaL_typename(L, at));
+    struct str text = arena_str(c->arena, bind_json(L, at));
     struct json_value *json = text.p ? json_parse(c->arena, text, c->error) : NULL;
     /* A table for a set may be empty: {} is [] there. */
     if (json && json->type == JSON_OBJECT && !json->first && field_value_type(f) == VALUE_SET)

@@ -8,32 +8,6 @@
 #include "script/bind_job.h"
 #include "script/state.h"
 
-static struct context *context(lua_State *L)
-{
-    struct context *c = state_of(L)->context;
-    if (!c) luaL_error(L, "crm functions work at run time, not while scripts are loaded");
-    return c;
-}
-
-static struct context *query(lua_State *L)
-{
-    struct script_state *s = state_of(L);
-    struct context *c = context(L);
-    if (--s->queries < 0) {
-        s->aborted = ABORT_QUERIES;
-        script_check(L);
-    }
-    return c;
-}
-
-static int refuse(lua_State *L, struct context *c)
-{
-    luaL_where(L, 1);
-    lua_pushstring(L, c->error->detail ? c->error->detail : "refused");
-    lua_concat(L, 2);
-    return lua_error(L);
-}
-
 static struct str option(lua_State *L, int at, const char *name, struct arena *arena)
 {
     struct str s = {"", 0};
@@ -50,7 +24,7 @@ static struct str option(lua_State *L, int at, const char *name, struct arena *a
 /* crm.has_role("a", "b"): the caller has one of them, or may do everything; true with system rights. */
 static int crm_has_role(lua_State *L)
 {
-    struct context *c = context(L);
+    struct context *c = bind_context(L);
     bool yes = c->trusted || c->who->all_write;
     for (int i = 1; i <= lua_gettop(L) && !yes; i++)
         yes = principal_has_role(c->who, str_of(luaL_checkstring(L, i)));
@@ -61,24 +35,16 @@ static int crm_has_role(lua_State *L)
 /* crm.trusted(): this runs with system rights. */
 static int crm_trusted(lua_State *L)
 {
-    lua_pushboolean(L, context(L)->trusted);
+    lua_pushboolean(L, bind_context(L)->trusted);
     return 1;
-}
-
-static const struct entity *entity_at(lua_State *L, struct context *c, int at)
-{
-    const char *name = luaL_checkstring(L, at);
-    const struct entity *e = catalog_entity(c->catalog, str_of(name));
-    if (!e) luaL_error(L, "there is no entity \"%s\"", name);
-    return e;
 }
 
 /* crm.pick("lead", "responsible", { role=, group=, direction=, pick = "round_robin" | "least_busy", open =
  * filter }) → id of a user, or nil */
 static int crm_pick(lua_State *L)
 {
-    struct context *c = query(L);
-    const struct entity *e = entity_at(L, c, 1);
+    struct context *c = bind_query(L);
+    const struct entity *e = bind_entity(L, 1);
     const struct field *f = entity_field(e, str_of(luaL_checkstring(L, 2)));
     luaL_checktype(L, 3, LUA_TTABLE);
     if (!f || f->to != c->catalog->user)
@@ -91,7 +57,7 @@ static int crm_pick(lua_State *L)
     if (how.n && !rule.round_robin && !str_is(how, "least_busy"))
         return luaL_error(L, "crm.pick: pick is \"round_robin\" or \"least_busy\", not \"%s\"", how.p);
     int64_t user;
-    if (!assign_pick(c, &rule, e, f, option(L, 3, "open", c->arena), &user)) return refuse(L, c);
+    if (!assign_pick(c, &rule, e, f, option(L, 3, "open", c->arena), &user)) return refusal_raise(L, c);
     char text[ID_TEXT + 1];
     if (!user) return lua_pushnil(L), 1;
     id_format(user, text);
@@ -102,7 +68,7 @@ static int crm_pick(lua_State *L)
 /* crm.workday("2026-11-23" or an instant, n): n working days later, of the same kind */
 static int crm_workday(lua_State *L)
 {
-    struct context *c = query(L);
+    struct context *c = bind_query(L);
     struct str text = str_of(luaL_checkstring(L, 1));
     lua_Integer n = luaL_checkinteger(L, 2);
     int64_t at;
@@ -113,7 +79,7 @@ static int crm_workday(lua_State *L)
         at = timezone_day_start(c->env.zone, at);
     else if (!calendar_parse_datetime(text, &at))
         return luaL_error(L, "crm.workday: \"%s\" is neither a date nor a time", text.p);
-    if (!workday_add(c, at, n, &at)) return refuse(L, c);
+    if (!workday_add(c, at, n, &at)) return refusal_raise(L, c);
     if (date)
         calendar_format_date(timezone_day(c->env.zone, at), out);
     else
@@ -125,7 +91,7 @@ static int crm_workday(lua_State *L)
 /* crm.text(value, "ru"): a localized text (or a plain one) in that language, else in the caller's */
 static int crm_text(lua_State *L)
 {
-    struct context *c = context(L);
+    struct context *c = bind_context(L);
     enum lang lang = c->env.lang;
     struct str text;
     if (lua_isnoneornil(L, 1)) return lua_pushliteral(L, ""), 1;
@@ -145,7 +111,7 @@ static int crm_text(lua_State *L)
 /* crm.fold("Ёлка") → "елка": the text as searches compare it */
 static int crm_fold(lua_State *L)
 {
-    struct context *c = context(L);
+    struct context *c = bind_context(L);
     struct str text;
     struct buf b;
     text.p = luaL_checklstring(L, 1, &text.n);
@@ -162,7 +128,7 @@ static int crm_fold(lua_State *L)
  */
 static int crm_filter_problem(lua_State *L)
 {
-    struct context *c = context(L);
+    struct context *c = bind_context(L);
     const struct entity *e = catalog_entity(c->catalog, str_of(luaL_checkstring(L, 1)));
     struct str text = {"", 0};
     if (!lua_isnoneornil(L, 2)) text.p = luaL_checklstring(L, 2, &text.n);
@@ -183,7 +149,8 @@ static int crm_filter_problem(lua_State *L)
 static int64_t user_at(lua_State *L, int at)
 {
     int64_t id = 0;
-    if (lua_isuserdata(L, at)) return bind_record_check(L, at)->id;
+    const struct record *r = bind_record_test(L, at);
+    if (r) return r->id;
     if (!id_parse(str_of(luaL_checkstring(L, at)), &id)) luaL_error(L, "a user is a record or an id");
     return id;
 }
@@ -207,14 +174,14 @@ static bool user_may(struct context *c, int64_t user, enum action_kind action, c
 /* crm.can(user, "read", record): may that user do it? */
 static int crm_can(lua_State *L)
 {
-    struct context *c = query(L);
+    struct context *c = bind_query(L);
     int64_t user = user_at(L, 1);
     const char *name = luaL_checkstring(L, 2);
     struct record *r = bind_record_check(L, 3);
     bool yes;
     for (enum action_kind a = ACTION_CREATE; a < ACTION_KIND_COUNT; a++)
         if (strcmp(action_kind_name(a), name) == 0) {
-            if (!user_may(c, user, a, r, &yes)) return refuse(L, c);
+            if (!user_may(c, user, a, r, &yes)) return refusal_raise(L, c);
             lua_pushboolean(L, yes);
             return 1;
         }
@@ -252,7 +219,7 @@ static void set_text(lua_State *L, const char *name, struct str text)
  * told what they did themselves, what they switched off, or of what they may not read. */
 static int crm_notify(lua_State *L)
 {
-    struct context *c = query(L);
+    struct context *c = bind_query(L);
     const struct entity *e = catalog_entity(c->catalog, STR("notification"));
     if (!e) return luaL_error(L, "there is no entity \"notification\"");
     int64_t user = user_at(L, 1);
@@ -261,8 +228,8 @@ static int crm_notify(lua_State *L)
     struct record *about = NULL;
     if (lua_istable(L, 3) && lua_getfield(L, 3, "record") == LUA_TUSERDATA) about = bind_record_check(L, -1);
     bool yes;
-    if (!wants(c, user, kind, &yes)) return refuse(L, c);
-    if (yes && about && !user_may(c, user, ACTION_READ, about, &yes)) return refuse(L, c);
+    if (!wants(c, user, kind, &yes)) return refusal_raise(L, c);
+    if (yes && about && !user_may(c, user, ACTION_READ, about, &yes)) return refusal_raise(L, c);
     if (!yes) return 0;
     char id[ID_TEXT + 1];
     lua_settop(L, 3);
@@ -287,6 +254,7 @@ static int crm_notify(lua_State *L)
     lua_insert(L, 1);
     int status = lua_pcall(L, 2, 0, 0);
     c->trusted = trusted;
+    protect_status(L, status);
     return status == LUA_OK ? 0 : lua_error(L);
 }
 
@@ -294,7 +262,7 @@ static int crm_notify(lua_State *L)
 
 static struct str figures(lua_State *L, struct context *c)
 {
-    struct query q = {.entity = entity_at(L, c, 1), .filter = option(L, 2, "filter", c->arena), .limit = 100};
+    struct query q = {.entity = bind_entity(L, 1), .filter = option(L, 2, "filter", c->arena), .limit = 100};
     struct aggregate a = {.group_by = option(L, 2, "group_by", c->arena),
                           .sum = option(L, 2, "sum", c->arena),
                           .avg = option(L, 2, "avg", c->arena),
@@ -316,13 +284,13 @@ static struct str figures(lua_State *L, struct context *c)
  * {…} } under the caller's rights */
 static int crm_aggregate(lua_State *L)
 {
-    struct context *c = query(L);
+    struct context *c = bind_query(L);
     luaL_checktype(L, 2, LUA_TTABLE);
     struct str text = figures(L, c);
-    if (!text.p) return refuse(L, c);
+    if (!text.p) return refusal_raise(L, c);
     struct json_value *v = json_parse(c->arena, text, c->error);
     const struct json_value *groups = v ? json_member(v, STR("groups")) : NULL;
-    if (!groups) return refuse(L, c);
+    if (!groups) return refusal_raise(L, c);
     bind_push_json(L, groups);
     return 1;
 }

@@ -4,8 +4,6 @@
 #include "base/json.h"
 #include "script/state.h"
 
-#define DEPTH_MAX 8
-
 /* Where the changes that a function makes come from, for the log. */
 static struct str origin_of(struct context *c, struct place p)
 {
@@ -13,19 +11,33 @@ static struct str origin_of(struct context *c, struct place p)
     return text ? str_of(text) : STR("");
 }
 
+/* "a.lua:3 → b.lua:7": the scripts that run, the outermost first. */
+static bool too_deep(struct context *c, const struct script_state *s, struct place place)
+{
+    char *chain = arena_dup(c->arena, STR(""));
+    for (int i = 0; chain && i < s->frame_count; i++)
+        chain = arena_printf(c->arena, "%s%s:%d → ", chain, s->frames[i].file, s->frames[i].line);
+    error_set(c->error, ERROR_SCRIPT_ERROR, "scripts call each other more than %d deep: %s%s:%d",
+              "сценарии вызывают друг друга глубже %d раз: %s%s:%d", SCRIPT_DEPTH_MAX, chain ? chain : "",
+              place.file, place.line);
+    c->error->file = place.file;
+    c->error->line = place.line;
+    return false;
+}
+
 static bool run(struct context *c, struct place place, enum script_kind kind, lua_CFunction body, void *data)
 {
+    struct script_state *s = c->script;
     struct str origin = c->origin;
-    if (c->depth >= DEPTH_MAX)
-        return error_set(c->error, ERROR_SCRIPT_ERROR,
-                         "scripts call each other more than %d deep, last in %s line %d (after %.*s)",
-                         "сценарии вызывают друг друга глубже %d раз, последний: %s строка %d (после %.*s)",
-                         DEPTH_MAX, place.file ? place.file : "", place.line, STR_ARG(origin));
+    if (!place.file) place.file = "";
+    if (s->frame_count == SCRIPT_DEPTH_MAX) return too_deep(c, s, place);
+    s->frames[s->frame_count++] = place;
     c->depth++;
-    if (place.file) c->origin = origin_of(c, place);
-    bool ok = script_run(c->script, c, kind, body, data, c->error);
+    c->origin = origin_of(c, place);
+    bool ok = script_run(s, c, kind, body, data, c->error);
     c->depth--;
     c->origin = origin;
+    s->frame_count--;
     return ok;
 }
 
@@ -47,7 +59,7 @@ struct job_call {
 static struct job_call *enter(lua_State *L)
 {
     struct job_call *j = lua_touserdata(L, 1);
-    script_push_fn(state_of(L), j->fn);
+    script_push_fn(L, j->fn);
     return j;
 }
 
@@ -104,8 +116,16 @@ static int validate_body(lua_State *L)
     bind_push_value(L, j->field, j->record->values[j->field->index]);
     bind_record_push(L, j->record, false);
     lua_call(L, 2, 1);
-    if (lua_istable(L, -1)) lua_getfield(L, -1, lang_code(c->error->lang));
-    if (lua_type(L, -1) == LUA_TSTRING) j->message = arena_dup(c->arena, str_of(lua_tostring(L, -1)));
+    if (lua_istable(L, -1) && lua_getfield(L, -1, lang_code(c->error->lang)) == LUA_TNIL) {
+        lua_pop(L, 1);
+        lua_getfield(L, -1, "en");
+    }
+    if (lua_isnil(L, -1)) return 0;
+    struct str text;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return luaL_error(L, "validate gives nil, or what is wrong: a text or {en=, ru=}");
+    text.p = lua_tolstring(L, -1, &text.n);
+    j->message = bind_clean(c->arena, text, 2000).p;
     return 0;
 }
 
@@ -124,7 +144,8 @@ static int computed_body(lua_State *L)
     struct job_call *j = enter(L);
     bind_record_push(L, j->record, false);
     lua_call(L, 1, 1);
-    bind_write_json(L, -1, j->out);
+    struct str json = bind_json(L, -1);
+    json_raw(j->out, json);
     return 0;
 }
 
@@ -141,10 +162,12 @@ static int assignee_body(lua_State *L)
     struct job_call *j = enter(L);
     bind_record_push(L, j->record, false);
     lua_call(L, 1, 1);
-    if (lua_isuserdata(L, -1))
-        j->user = bind_record_check(L, -1)->id;
-    else if (lua_type(L, -1) == LUA_TSTRING && !id_parse(str_of(lua_tostring(L, -1)), &j->user))
-        return luaL_error(L, "an assignee is the id of a user");
+    const struct record *user = bind_record_test(L, -1);
+    if (user)
+        j->user = user->id;
+    else if (!lua_isnil(L, -1) &&
+             (lua_type(L, -1) != LUA_TSTRING || !id_parse(str_of(lua_tostring(L, -1)), &j->user)))
+        return luaL_error(L, "an assignee is the id of a user, a record, or nil");
     return 0;
 }
 
@@ -201,7 +224,8 @@ static int route_body(lua_State *L)
     lua_call(L, 1, 2);
     j->status = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : 200;
     if (j->status < 200 || j->status > 599) return luaL_error(L, "a route's status is from 200 to 599");
-    bind_write_json(L, -2, j->out);
+    struct str json = bind_json(L, -2);
+    json_raw(j->out, json);
     return 0;
 }
 

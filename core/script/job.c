@@ -90,7 +90,7 @@ static void begin(lua_State *L, struct script_job *j)
 {
     j->co = lua_newthread(L);
     j->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
-    script_push_fn(j->state, j->fn);
+    script_push_fn(L, j->fn);
     lua_xmove(L, j->co, 1);
     if (j->args && j->args->type == JSON_OBJECT) {
         bind_push_json(L, j->args);
@@ -104,13 +104,9 @@ static void begin(lua_State *L, struct script_job *j)
 static int result_of(lua_State *L, struct script_job *j, int results)
 {
     if (results == 0 || lua_isnil(j->co, -results)) return 0;
-    struct buf b;
-    buf_init(&b, 1 << 20);
     lua_pushvalue(j->co, -results);
     lua_xmove(j->co, L, 1);
-    bind_write_json(L, -1, &b);
-    j->result = b.failed ? (struct str){NULL, 0} : arena_str(&j->arena, buf_view(&b));
-    buf_free(&b);
+    j->result = arena_str(&j->arena, bind_json(L, -1));
     return j->result.p ? 0 : luaL_error(L, "a job's result is at most 1 MiB of JSON");
 }
 
@@ -139,7 +135,7 @@ static int resume_body(lua_State *L)
         j->outcome = SCRIPT_JOB_DONE;
         return result_of(L, j, results);
     }
-    if (s->aborted) script_check(L);
+    protect_status(L, status);
     lua_xmove(j->co, L, 1);
     return lua_error(L);
 }
@@ -153,6 +149,7 @@ struct script_job *script_job_new(struct script_state *s, script_fn fn, struct p
     arena_init(&j->words, WORDS_BYTES);
     error_init(&j->error, &j->words, LANG_EN);
     j->state = s;
+    s->jobs_alive++;
     j->fn = fn;
     j->place = place;
     j->anchor = LUA_NOREF;
@@ -178,6 +175,7 @@ struct script_job *script_job_new(struct script_state *s, script_fn fn, struct p
 void script_job_free(struct script_job *j)
 {
     if (!j) return;
+    j->state->jobs_alive--;
     luaL_unref(j->state->L, LUA_REGISTRYINDEX, j->anchor);
     arena_free(&j->arena);
     arena_free(&j->words);

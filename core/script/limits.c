@@ -1,31 +1,95 @@
-/* limits.c: the deadline of a call. A POSIX timer signals the thread that runs Lua; the handler arms a hook
- * on the coroutine that runs at that moment (lua_sethook may be called from a signal handler: lua.c does it
- * for SIGINT), and the hook raises the abort. As long as a call is in time, no hook runs. The timer goes on
- * ticking, so that a coroutine that catches the abort and hands over to another one meets it there again; the
- * hook fires at every instruction, so a pcall delays it by one instruction at most. */
-#include "base/clock.h"
+/* limits.c: what a call may use. The deadline: a POSIX timer signals the thread that runs Lua; the handler
+ * arms a hook on the coroutine that runs at that moment (lua_sethook may be called from a signal handler:
+ * lua.c does it for SIGINT), and the hook raises the abort. As long as a call is in time, no hook runs. The
+ * timer goes on ticking, so that a coroutine that catches the abort and hands over to another one meets it
+ * there again; the hook fires at every instruction, so a pcall delays it by one instruction at most. The
+ * other limits (memory, rows, queries) end in script_abort, which arms the same hook. */
 #include "script/state.h"
 
+#include "base/clock.h"
+
+#include <stdio.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define TICK_NS 2000000L
+#define MASK (LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT)
 
 static _Thread_local struct script_state *volatile timed; /* whose deadline this thread watches */
+
+/* ---- places ---- */
+
+void script_spot_here(lua_State *L)
+{
+    struct script_state *s = state_of(L);
+    lua_Debug ar;
+    s->spot.line = 0;
+    s->spot.file[0] = '\0';
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        if (!lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) continue;
+        const char *name = ar.source[0] == '@' || ar.source[0] == '=' ? ar.source + 1 : ar.short_src;
+        if (strncmp(name, "scripts/", 8) == 0 || strcmp(name, "(load)") == 0) continue;
+        snprintf(s->spot.file, sizeof s->spot.file, "%s", name);
+        s->spot.line = ar.currentline;
+        return;
+    }
+}
+
+/* ---- crossing ---- */
+
+static void raise_abort(lua_State *L)
+{
+    struct script_state *s = state_of(L);
+    if (s->spot.line == 0) script_spot_here(L);
+    /* What exactly was crossed is said by call.c; this text must need no memory. */
+    lua_pushlightuserdata(L, s);
+    lua_error(L);
+}
 
 static void on_limit(lua_State *L, lua_Debug *ar)
 {
     (void)ar;
-    script_check(L);
+    if (state_of(L)->aborted)
+        raise_abort(L);
+    else
+        lua_sethook(L, NULL, 0, 0); /* a coroutine that slept since an earlier call was stopped */
 }
+
+void script_check(lua_State *L)
+{
+    struct script_state *s = state_of(L);
+    if (!s->aborted && s->deadline && clock_mono() > s->deadline) {
+        s->spot.line = 0;
+        s->aborted = ABORT_TIME;
+    }
+    if (!s->aborted) return;
+    lua_sethook(L, on_limit, MASK, 1);
+    raise_abort(L);
+}
+
+void script_abort(lua_State *L, enum script_abort why)
+{
+    struct script_state *s = state_of(L);
+    if (!s->aborted) {
+        script_spot_here(L);
+        s->aborted = (sig_atomic_t)why;
+    }
+    lua_sethook(L, on_limit, MASK, 1);
+    raise_abort(L);
+}
+
+/* ---- the deadline ---- */
 
 static void on_signal(int signal)
 {
     (void)signal;
     struct script_state *s = timed;
     if (!s || !s->running) return;
-    if (!s->aborted) s->aborted = ABORT_TIME;
-    lua_sethook(s->running, on_limit, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+    if (!s->aborted) {
+        s->spot.line = 0;
+        s->aborted = ABORT_TIME;
+    }
+    lua_sethook(s->running, on_limit, MASK, 1);
 }
 
 static bool install(void)
@@ -35,20 +99,26 @@ static bool install(void)
     return sigaction(SIGRTMIN, &a, NULL) == 0;
 }
 
-static bool make_timer(struct script_state *s)
+/* The timer tells one thread: the one that runs the state now. */
+static bool make_timer(struct script_state *s, pid_t thread)
 {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
-    event._sigev_un._tid = (int)syscall(SYS_gettid);
+    event._sigev_un._tid = thread;
+    if (s->timer_made) timer_delete(s->timer);
+    s->timer_thread = thread;
     s->timer_made = install() && timer_create(CLOCK_MONOTONIC, &event, &s->timer) == 0;
     return s->timer_made;
 }
 
 bool limits_start(struct script_state *s, int64_t time_ms)
 {
-    if (!s->timer_made && !make_timer(s)) return false;
+    static _Thread_local pid_t self;
+    if (!self) self = (pid_t)syscall(SYS_gettid);
+    if ((!s->timer_made || s->timer_thread != self) && !make_timer(s, self)) return false;
     struct itimerspec t = {.it_value = {time_ms / 1000, (time_ms % 1000) * 1000000L},
                            .it_interval = {0, TICK_NS}};
     s->aborted = ABORT_NONE;
+    s->spot.line = 0;
     s->running = s->L;
     s->deadline = clock_mono() + (uint64_t)time_ms * 1000000u;
     timed = s;
@@ -61,87 +131,7 @@ void limits_stop(struct script_state *s)
     timed = NULL;
     timer_settime(s->timer, 0, &off, NULL);
     s->running = NULL;
+    s->deadline = 0;
     if (s->aborted) lua_sethook(s->L, NULL, 0, 0);
     s->aborted = ABORT_NONE;
-}
-
-/* ---- coroutines: the same library, with `running` kept ---- */
-
-static int resume_inner(lua_State *L, lua_State *co, int arguments, bool *ok)
-{
-    struct script_state *s = state_of(L);
-    int results = 0;
-    if (!lua_checkstack(co, arguments + 1)) return luaL_error(L, "too many arguments to resume");
-    lua_xmove(L, co, arguments);
-    s->running = co;
-    if (s->aborted) lua_sethook(co, on_limit, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-    int status = lua_resume(co, L, arguments, &results);
-    s->running = L;
-    *ok = status == LUA_OK || status == LUA_YIELD;
-    if (s->aborted) script_check(L);
-    if (!*ok) results = 1; /* the error object */
-    if (!lua_checkstack(L, results + 1)) {
-        lua_pop(co, results);
-        return luaL_error(L, "too many results of resume");
-    }
-    lua_xmove(co, L, results);
-    return results;
-}
-
-static int co_resume(lua_State *L)
-{
-    lua_State *co = lua_tothread(L, 1);
-    luaL_argexpected(L, co, 1, "coroutine");
-    int status = lua_status(co);
-    if (status != LUA_YIELD && !(status == LUA_OK && lua_gettop(co) > 0)) {
-        lua_pushboolean(L, 0);
-        lua_pushliteral(L, "cannot resume a coroutine that has ended or runs");
-        return 2;
-    }
-    bool ok;
-    int results = resume_inner(L, co, lua_gettop(L) - 1, &ok);
-    lua_pushboolean(L, ok);
-    lua_insert(L, -(results + 1));
-    return results + 1;
-}
-
-static int co_create(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    lua_State *co = lua_newthread(L);
-    lua_pushvalue(L, 1);
-    lua_xmove(L, co, 1);
-    return 1;
-}
-
-static int wrap_call(lua_State *L)
-{
-    lua_State *co = lua_tothread(L, lua_upvalueindex(1));
-    int status = lua_status(co);
-    if (status != LUA_YIELD && !(status == LUA_OK && lua_gettop(co) > 0))
-        return luaL_error(L, "cannot resume a coroutine that has ended or runs");
-    bool ok;
-    int results = resume_inner(L, co, lua_gettop(L), &ok);
-    return ok ? results : lua_error(L);
-}
-
-static int co_wrap(lua_State *L)
-{
-    co_create(L);
-    lua_pushcclosure(L, wrap_call, 1);
-    return 1;
-}
-
-void limits_coroutine(lua_State *L)
-{
-    lua_getglobal(L, "coroutine");
-    lua_pushcfunction(L, co_resume);
-    lua_setfield(L, -2, "resume");
-    lua_pushcfunction(L, co_create);
-    lua_setfield(L, -2, "create");
-    lua_pushcfunction(L, co_wrap);
-    lua_setfield(L, -2, "wrap");
-    lua_pushnil(L);
-    lua_setfield(L, -2, "close"); /* would run __close outside the watch */
-    lua_pop(L, 1);
 }

@@ -9,6 +9,7 @@
 #define CAPTURES_MAX 32
 #define DEPTH_MAX 200
 #define STEPS_PER_CHECK 20000
+#define PATTERN_MAX 4096 /* bytes of a pattern */
 #define ESCAPE '%'
 #define OPEN (-1)     /* a capture that is not closed yet */
 #define POSITION (-2) /* "()" */
@@ -17,7 +18,7 @@ struct match {
     lua_State *L;
     const char *subject, *end, *pattern_end;
     int depth, level;
-    unsigned steps;
+    size_t steps; /* until the next look at the deadline */
     struct {
         const char *start;
         ptrdiff_t length;
@@ -26,9 +27,20 @@ struct match {
 
 static const char *match(struct match *m, const char *s, const char *p);
 
+/* So much work was done: about a nanosecond or a few each. */
+static void spend(struct match *m, size_t steps)
+{
+    if (m->steps > steps) {
+        m->steps -= steps;
+        return;
+    }
+    m->steps = STEPS_PER_CHECK;
+    script_check(m->L);
+}
+
 static void step(struct match *m)
 {
-    if (++m->steps % STEPS_PER_CHECK == 0) script_check(m->L);
+    spend(m, 1);
 }
 
 /* Behind one item of a pattern: a character, an escape or a set. */
@@ -86,7 +98,7 @@ static bool in_set(int c, const char *p, const char *last)
 
 static bool single(struct match *m, const char *s, const char *p, const char *after)
 {
-    step(m);
+    spend(m, (size_t)(after - p));
     if (s >= m->end) return false;
     int c = (unsigned char)*s;
     switch (*p) {
@@ -161,6 +173,7 @@ static const char *back_reference(struct match *m, const char *s, int digit)
     if (l < 0 || l >= m->level || m->capture[l].length == OPEN)
         luaL_error(m->L, "invalid capture index %%%d", l + 1);
     size_t n = (size_t)m->capture[l].length;
+    spend(m, n / 16 + 1);
     if ((size_t)(m->end - s) < n || memcmp(m->capture[l].start, s, n) != 0) return NULL;
     return s + n;
 }
@@ -263,8 +276,12 @@ static int push_captures(struct match *m, const char *s, const char *e)
 
 static struct match start(lua_State *L, struct str subject, struct str pattern)
 {
-    return (struct match){
-        .L = L, .subject = subject.p, .end = subject.p + subject.n, .pattern_end = pattern.p + pattern.n};
+    if (pattern.n > PATTERN_MAX) luaL_error(L, "a pattern is at most %d bytes long", PATTERN_MAX);
+    return (struct match){.L = L,
+                          .steps = STEPS_PER_CHECK,
+                          .subject = subject.p,
+                          .end = subject.p + subject.n,
+                          .pattern_end = pattern.p + pattern.n};
 }
 
 static struct str argument(lua_State *L, int at)
@@ -365,6 +382,7 @@ static void add_text(struct match *m, luaL_Buffer *b, const char *s, const char 
 {
     size_t n;
     const char *r = lua_tolstring(m->L, 3, &n);
+    spend(m, n);
     for (size_t i = 0; i < n; i++) {
         if (r[i] != ESCAPE) {
             luaL_addchar(b, r[i]);

@@ -29,10 +29,11 @@ struct script_limits { /* for each kind of call */
 };
 
 struct script_config {
-    const char *scripts;   /* folder of the words */
-    const char *workflows; /* folder; every *.lua below it, sorted by path (tests/ excluded) */
-    const char *plugins;   /* folder */
-    const char **enabled;  /* plugin names; NULL-terminated */
+    const char *scripts;       /* folder of the words */
+    const char *workflows;     /* folder; every *.lua below it, sorted by path (tests/ excluded) */
+    const char *plugins;       /* folder */
+    const char **enabled;      /* plugin names; NULL-terminated */
+    const char *plugin_config; /* JSON: {"plugin": {"key": value}}; NULL: nothing is set */
     struct script_limits limits[SCRIPT_KIND_COUNT];
 };
 

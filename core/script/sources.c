@@ -79,7 +79,13 @@ static bool lua_file(const char *name)
     return n > 4 && strcmp(name + n - 4, ".lua") == 0;
 }
 
-/* All *.lua below a folder, sorted by path; tests/ and meta/ are for people and tools. */
+/* Folders of people and tools. */
+static bool not_loaded(const char *name)
+{
+    return strcmp(name, "tests") == 0 || strcmp(name, "meta") == 0 || strcmp(name, "ui") == 0;
+}
+
+/* All *.lua below a folder, sorted by path. What lies in a folder lib/ of workflows is a module. */
 static void take_folder(struct reader *r, const char *folder, const char *shown, enum source_kind kind,
                         const char *plugin, bool deep, int depth)
 {
@@ -99,7 +105,7 @@ static void take_folder(struct reader *r, const char *folder, const char *shown,
             complain(r, name, "cannot be read", "не читается");
         else if (S_ISREG(st.st_mode) && lua_file(path))
             take_file(r, path, name, kind, plugin);
-        else if (S_ISDIR(st.st_mode) && deep && depth < DEPTH_MAX && strcmp(names[i]->d_name, "tests") != 0)
+        else if (S_ISDIR(st.st_mode) && deep && depth < DEPTH_MAX && !not_loaded(names[i]->d_name))
             take_folder(r, path, name, strcmp(names[i]->d_name, "lib") == 0 ? SOURCE_MODULE : kind, plugin,
                         true, depth + 1);
         free(names[i]);
@@ -125,16 +131,22 @@ static void take_plugin(struct reader *r, const struct script_config *config, co
     }
 }
 
+static uint64_t hash_text(uint64_t h, struct str s)
+{
+    for (size_t j = 0; j <= s.n; j++)
+        h = (h ^ (j < s.n ? (unsigned char)s.p[j] : 0xFFu)) * UINT64_C(1099511628211);
+    return h;
+}
+
 static uint64_t hash_of(const struct script_sources *s)
 {
     uint64_t h = UINT64_C(14695981039346656037);
     for (size_t i = 0; i < s->count; i++) {
         struct str parts[] = {str_of(s->all[i].name), s->all[i].text};
         for (int k = 0; k < 2; k++)
-            for (size_t j = 0; j <= parts[k].n; j++)
-                h = (h ^ (j < parts[k].n ? (unsigned char)parts[k].p[j] : 0xFFu)) * UINT64_C(1099511628211);
+            h = hash_text(h, parts[k]);
     }
-    return h;
+    return s->plugin_config ? hash_text(h, str_of(s->plugin_config)) : h;
 }
 
 struct script_sources *sources_read(const struct script_config *config, struct error *e)
@@ -148,18 +160,25 @@ struct script_sources *sources_read(const struct script_config *config, struct e
         error_no_memory(e);
     else {
         char *words = arena_printf(&s->arena, "%s/words", config->scripts),
-             *sandbox = arena_printf(&s->arena, "%s/sandbox.lua", config->scripts);
-        if (!words || !sandbox)
+             *sandbox = arena_printf(&s->arena, "%s/sandbox.lua", config->scripts),
+             *begin = arena_printf(&s->arena, "%s/start.lua", config->scripts),
+             *library = arena_printf(&s->arena, "%s/lib", config->scripts);
+        struct stat st;
+        if (!words || !sandbox || !begin || !library)
             error_no_memory(e);
         else {
             take_file(&r, sandbox, "scripts/sandbox.lua", SOURCE_SANDBOX, NULL);
             take_folder(&r, words, "scripts/words", SOURCE_WORD, NULL, false, 0);
+            take_file(&r, begin, "scripts/start.lua", SOURCE_START, NULL);
+            if (stat(library, &st) == 0)
+                take_folder(&r, library, "scripts/lib", SOURCE_LIBRARY, NULL, true, 0);
             take_folder(&r, config->workflows, "workflows", SOURCE_WORKFLOW, NULL, true, 0);
             for (const char **p = config->enabled; p && *p; p++)
                 take_plugin(&r, config, *p);
         }
     }
     s->all = r.all;
+    s->plugin_config = config->plugin_config;
     if (e->kind == ERROR_NONE && e->count == known) {
         s->hash = hash_of(s);
         return s;

@@ -8,11 +8,12 @@
 enum source_kind {
     SOURCE_SANDBOX,  /* scripts/sandbox.lua: trusted, run first */
     SOURCE_WORD,     /* scripts/words/NAME.lua: trusted, in order of name */
-    SOURCE_LIBRARY,  /* scripts/NAME.lua: modules that any script may require */
+    SOURCE_START,    /* scripts/start.lua: trusted, run last: it runs those of users */
+    SOURCE_LIBRARY,  /* scripts/lib/…: modules that any script may require */
     SOURCE_WORKFLOW, /* workflows/…: run in order of path */
     SOURCE_MANIFEST, /* plugins/NAME/plugin.lua */
     SOURCE_MAIN,     /* plugins/NAME/main.lua */
-    SOURCE_MODULE    /* plugins/NAME/….lua and workflows/lib/….lua: by require */
+    SOURCE_MODULE    /* workflows/…/lib/…, plugins/NAME/….lua: by require */
 };
 
 struct source {
@@ -26,7 +27,8 @@ struct script_sources {
     struct arena arena;
     const struct source *all; /* in the order in which they run */
     size_t count;
-    uint64_t hash; /* of names and texts */
+    const char *plugin_config; /* JSON: what config.lua says for plugins; NULL */
+    uint64_t hash;             /* of names, texts and that */
 };
 
 /* Reads everything. NULL with ERROR_SCRIPT_ERROR and an entry for each file that cannot be read, is no UTF-8

@@ -72,6 +72,8 @@ void db_rollback(struct db *d);
 /* False when none is open; inside what was one it means that SQLite had to undo all of it (disk full, I/O
  * error, no memory). */
 bool db_in_transaction(struct db *d);
+/* The connection may write. */
+bool db_in_write(struct db *d);
 /* References between records are DEFERRED: they may dangle while a request goes on. False while one does. */
 bool db_references_hold(struct db *d);
 /* Savepoints nest; the level is counted by the connection. */
@@ -88,6 +90,14 @@ struct str db_constraint(struct db *d);
 /* Reads stop with ERROR_BUSY after `soft_ns`, or ERROR_QUERY_LIMIT when `hard` is set; 0 turns it
  * off. Counted from now. */
 void db_budget(struct db *d, uint64_t ns, bool hard);
+/* For reads inside a call that has a deadline of its own (clock_mono; 0: none): the earlier of both holds
+ * from now on. Returns what held before, for db_budget_restore. */
+struct db_budget {
+    uint64_t deadline;
+    bool hard;
+};
+struct db_budget db_budget_tighten(struct db *d, uint64_t deadline);
+void db_budget_restore(struct db *d, struct db_budget before);
 
 /* Makes a reader's next read see what others committed; number that differs when any other
  * connection wrote. */

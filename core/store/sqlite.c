@@ -509,6 +509,30 @@ void db_budget(struct db *d, uint64_t ns, bool hard)
     sqlite3_progress_handler(d->handle, ns ? BUDGET_OPS : 0, ns ? spent : NULL, d);
 }
 
+static void set_deadline(struct db *d, uint64_t deadline, bool hard)
+{
+    d->deadline = deadline;
+    d->deadline_hard = hard;
+    sqlite3_progress_handler(d->handle, deadline ? BUDGET_OPS : 0, deadline ? spent : NULL, d);
+}
+
+struct db_budget db_budget_tighten(struct db *d, uint64_t deadline)
+{
+    struct db_budget before = {d->deadline, d->deadline_hard};
+    if (deadline && (!before.deadline || deadline < before.deadline)) set_deadline(d, deadline, true);
+    return before;
+}
+
+void db_budget_restore(struct db *d, struct db_budget before)
+{
+    set_deadline(d, before.deadline, before.hard);
+}
+
+bool db_in_write(struct db *d)
+{
+    return sqlite3_db_readonly(d->handle, "main") == 0;
+}
+
 bool db_data_version(struct db *d, int64_t *version, struct error *e)
 {
     struct stmt *s = db_prepare(d, STR("PRAGMA data_version"), e);

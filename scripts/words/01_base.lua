@@ -4,9 +4,22 @@ local core = ...
 local check = {}
 core.check_words = check
 
+local mistakes, checks = 0, {}
+
 --- Collects a mistake at a place; loading goes on, so that all of them are told at once.
 function check.fail(place, message, suggestion)
+  mistakes = mistakes + 1
   core.fail(place.file, place.line, message, suggestion)
+end
+
+--- How many there are so far.
+function check.mistakes() return mistakes end
+
+--- Runs `f` when every file has run: for what may be declared later than it is used.
+function check.later(f) checks[#checks + 1] = f end
+
+function check.finish()
+  for _, f in ipairs(checks) do f() end
 end
 
 function check.warn(place, message, suggestion)
@@ -31,6 +44,7 @@ local function near(name, names)
   local best = core.suggest(tostring(name), names)
   return best and ("; did you mean \"" .. best .. "\"?") or "", best
 end
+check.near = near
 
 --- Checks a declaration's attributes: `shape` maps a name to a Lua type, to {types}, or to true for anything.
 function check.attributes(word, place, declared, shape)
@@ -38,9 +52,11 @@ function check.attributes(word, place, declared, shape)
     check.fail(place, word .. " takes a table: " .. word .. " { … }, not a " .. type(declared))
     return false
   end
-  local ok = true
-  for name, value in pairs(declared) do
-    local wanted = shape[name]
+  local ok, names = true, {}
+  for name in pairs(declared) do names[#names + 1] = name end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for _, name in ipairs(names) do
+    local value, wanted = declared[name], shape[name]
     if wanted == nil then
       local text, best = near(name, keys(shape))
       check.fail(place, word .. " has no attribute \"" .. tostring(name) .. "\"" .. text, best)

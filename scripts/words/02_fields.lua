@@ -68,6 +68,7 @@ local function describe(kind, declared)
   end
   field.label, field.help = named.label, check.label(kind, field, named.help, "")
   field.default = named.default ~= nil and tostring(named.default) or nil
+  field.default_value = named.default
   field.validate = check.fn(type(named.validate) == "function" and named.validate or nil)
   if kind == "option" or kind == "options" then field.options = take_options(field, declared) end
   if (kind == "ref" or kind == "refs") and not named.to then check.fail(field, kind .. " needs \"to\": the entity it leads to") end

@@ -21,6 +21,9 @@ local function stage_member(code)
   return function(declared)
     local ok = check.attributes("stage", place, declared, stage_shape)
     if not check.name("stage", place, code) or not ok then return { is_stage = true, bad = true } end
+    if declared.probability and (declared.probability < 0 or declared.probability > 100) then
+      check.fail(place, "stage \"" .. code .. "\": \"probability\" is from 0 to 100, not " .. declared.probability)
+    end
     local record = stated(declared)
     return {
       is_stage = true, file = place.file, line = place.line, code = code, attributes = record, names = check.keys(record), chain = declared.chain,
@@ -84,6 +87,11 @@ core.export("task", function(code)
     if declared.due and not string.find(declared.due, "^%d+[mhdw]$") and not string.find(declared.due, "^%d+[mhdw] after [a-z][a-z0-9_]*$") then
       check.fail(place, "task \"" .. code .. "\": due is \"2d\" or \"5d after call\" (m, h, d, w), not \"" .. declared.due .. "\"")
     end
+    if type(declared.assignee) == "table" then
+      if check.attributes("assignee", place, declared.assignee, { role = "string", pick = "string" }) and declared.assignee.pick then
+        check.one_of("assignee", place, "pick", declared.assignee.pick, { "least_busy" })
+      end
+    end
     return {
       is_task = true, file = place.file, line = place.line, code = code, title = declared.title or code,
       after = check.texts("task", place, "after", declared.after), due = declared.due, blocking = declared.blocking or false,
@@ -107,18 +115,27 @@ local function check_order(tasks)
       end
     end
   end
-  local state = {}
+  for _, task in ipairs(tasks) do
+    local code = task.due and string.match(task.due, " after (.+)$")
+    if code and not known[code] then
+      local text, best = check.near(code, codes)
+      check.fail(task, "task \"" .. task.code .. "\": there is no task \"" .. code .. "\" for \"due\" to count from" .. text, best)
+    end
+  end
+  local state, path = {}, {}
   local function visit(task)
     if state[task.code] == "done" then return end
     if state[task.code] == "open" then
-      check.fail(task, "task \"" .. task.code .. "\" waits for itself")
+      local from = 1
+      while path[from] ~= task.code do from = from + 1 end
+      check.fail(task, "task \"" .. task.code .. "\" waits for itself: " .. table.concat(path, " after ", from) .. " after " .. task.code)
       return
     end
-    state[task.code] = "open"
+    state[task.code], path[#path + 1] = "open", task.code
     for _, code in ipairs(task.after) do
       if known[code] then visit(known[code]) end
     end
-    state[task.code] = "done"
+    state[task.code], path[#path] = "done", nil
   end
   for _, task in ipairs(tasks) do visit(task) end
 end
