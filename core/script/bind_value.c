@@ -155,7 +155,6 @@ static void write_table(lua_State *L, int at, struct buf *out, int depth)
             luaL_error(L, "a JSON object has texts as keys, not a %s", luaL_typename(L, -2));
         struct str key;
         key.p = lua_tolstring(L, -2, &key.n);
-        if (!text_valid(key)) luaL_error(L, "a key that is not UTF-8 has no JSON");
         json_key_any(out, key);
         write_json(L, lua_gettop(L), out, depth + 1);
     }
@@ -176,7 +175,6 @@ static void write_json(lua_State *L, int at, struct buf *out, int depth)
     case LUA_TNUMBER: write_number(L, at, out); break;
     case LUA_TSTRING:
         s.p = lua_tolstring(L, at, &s.n);
-        if (!text_valid(s)) luaL_error(L, "a text that is not UTF-8 has no JSON");
         json_str(out, s);
         break;
     case LUA_TTABLE: write_table(L, at, out, depth); break;
@@ -209,6 +207,11 @@ struct value bind_to_value(lua_State *L, int at, const struct field *f, struct r
     }
     if (lua_type(L, at) == LUA_TFUNCTION || lua_type(L, at) == LUA_TTHREAD)
         luaL_error(L, "field \"%s\" cannot hold a %s", f->name, luaL_typename(L, at));
+    if (lua_type(L, at) == LUA_TSTRING) {
+        struct str given;
+        given.p = lua_tolstring(L, at, &given.n);
+        if (!text_valid(given)) luaL_error(L, "field \"%s\": the text is not UTF-8", f->name);
+    }
     struct str text = arena_str(c->arena, bind_json(L, at));
     struct json_value *json = text.p ? json_parse(c->arena, text, c->error) : NULL;
     /* A table for a set may be empty: {} is [] there. */

@@ -113,8 +113,20 @@ static void explain_raised(struct script_state *s, lua_State *L, struct error *e
     entry->line = e->line;
 }
 
+/* What was known before the script was asked (fields that a stage needs) is told with what the script says.
+ */
+static void join(const struct error *held, struct error *e)
+{
+    if (!held->first) return;
+    held->last->next = e->first;
+    e->first = held->first;
+    if (!e->last) e->last = held->last;
+    e->count += held->count;
+}
+
 /* The error on top of the stack, into `e`. */
-static void explain(struct script_state *s, lua_State *L, enum script_abort aborted, struct error *e)
+static void explain(struct script_state *s, lua_State *L, enum script_abort aborted, const struct error *held,
+                    struct error *e)
 {
     const struct error *refused = refusal_error(L, -1);
     if (aborted) {
@@ -126,6 +138,7 @@ static void explain(struct script_state *s, lua_State *L, enum script_abort abor
         struct arena *arena = e->arena;
         *e = *refused;
         e->arena = arena;
+        join(held, e);
     } else if (e->kind == ERROR_NONE)
         explain_raised(s, L, e);
 }
@@ -188,6 +201,7 @@ bool script_run(struct script_state *s, struct context *c, enum script_kind kind
                 void *data, struct error *e)
 {
     struct context *outer = s->context;
+    struct error held = *e;
     const struct script_limits *l = s->set ? &s->set->config.limits[kind] : NULL;
     bool outermost = s->depth == 0;
     uint64_t start = clock_mono();
@@ -196,6 +210,7 @@ bool script_run(struct script_state *s, struct context *c, enum script_kind kind
     lua_State *L = outermost ? s->L : s->running;
     s->depth++;
     s->context = c;
+    error_clear(e);
     /* Nothing here allocates: everything that may fail happens in `body`, under the pcall. */
     lua_checkstack(L, 4);
     lua_pushcfunction(L, note_place);
@@ -208,11 +223,13 @@ bool script_run(struct script_state *s, struct context *c, enum script_kind kind
     uint64_t took = clock_mono() - start;
     if (outermost && l) limits_stop(s);
     if (status != LUA_OK) {
-        explain(s, L, aborted, e);
+        explain(s, L, aborted, &held, e);
         s->stats[kind].aborts += aborted != ABORT_NONE;
         lua_pop(L, 1);
-    } else if (outermost && l)
-        warn_at_half(s, l, kind, place, took);
+    } else {
+        *e = held; /* what the script caught is forgotten */
+        if (outermost && l) warn_at_half(s, l, kind, place, took);
+    }
     lua_pop(L, 1);
     s->stats[kind].calls++;
     s->stats[kind].nanoseconds += took;

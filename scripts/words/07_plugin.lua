@@ -31,7 +31,8 @@ local function fits(version, range)
     local sign, text = string.match(part, "^([<>=^~]*)(.*)$")
     local wanted = version_of(text)
     if not wanted then return nil end
-    local order, ok = compare(version, wanted), nil
+    local order = compare(version, wanted)
+    local ok
     if sign == ">=" then ok = order >= 0
     elseif sign == ">" then ok = order > 0
     elseif sign == "<=" then ok = order <= 0
