@@ -35,7 +35,7 @@ def test_the_place_of_a_mistake_counts_characters(admin):
     ("size", "5"), ("size", 5.5), ("size", 1e30), ("size", True), ("size", [5]), ("size", {"a": 1}), ("name", 5), ("name", ["A"]), ("name", {}),
     ("active", "true"), ("active", 1), ("responsible", 5), ("responsible", "nobody"), ("responsible", "0000000000000"), ("direction", "nowhere"),
     ("direction", 7), ("status", "nonsense"), ("site", "javascript:alert(1)"), ("site", "ftp://x"), ("name", ""), ("name", "   "), ("name", "a" * 5000),
-])
+], ids=lambda v: str(v)[:20])
 def test_a_value_of_the_wrong_kind_is_422_with_its_pointer(admin, field, value):
     body = {"name": "Kinds", field: value}
     refused = admin.post("companies", body)

@@ -24,7 +24,7 @@ entity "company" {
     partner = ref { to = "partner", label = { en = "Partner", ru = "Партнёр" } },
     lifecycle_step = ref { to = "lifecycle_step", label = { en = "Lifecycle step", ru = "Шаг жизненного цикла" } },
     status = status(),
-    name_key = text { label = { en = "Name for comparing", ru = "Название для сравнения" }, readonly = true },
+    name_key = text { label = { en = "Name for comparing", ru = "Название для сравнения" }, readonly = true, max = 300 },
     domain = text { label = { en = "Domain", ru = "Домен" }, readonly = true, max = 200 },
     folder = ref { to = "folder", label = { en = "Folder", ru = "Папка" }, readonly = true },
     description = longtext { label = { en = "Description", ru = "Описание" }, search = true },

@@ -14,7 +14,10 @@ function names.key(name)
   for word in string.gmatch(string.gsub(text, "%p", " "), "%S+") do
     if not forms[word] then words[#words + 1] = word end
   end
-  return #words > 0 and table.concat(words, " ") or nil
+  if #words == 0 then return nil end
+  local key = table.concat(words, " ")
+  local cut = utf8.offset(key, 301) -- the field holds 300 characters; a name that long is refused by its own rule
+  return cut and string.sub(key, 1, cut - 1) or key
 end
 
 -- Addresses at these say nothing about the company.
