@@ -39,6 +39,11 @@ return {
   -- The largest body of a request in bytes (imports and files have limits of their own).
   -- body_bytes = 1048576,
 
+  -- The largest file to import, the largest uploaded file, and all uploaded files together (0: as many as the disk holds).
+  -- import_bytes = 1073741824,
+  -- file_bytes = 268435456,
+  -- files_bytes = 0,
+
   -- Writes that may wait; past it the answer is 503 with Retry-After.
   -- write_queue = 4096,
 

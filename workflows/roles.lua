@@ -2,7 +2,7 @@
 --
 --   allow { actions, entities, where = …, fields = …, follow = …, of = … }
 --
--- `where` chooses rows, `fields` what of them. `follow = "record"` gives the rights that one has on the record under that field: to read it, or
+-- "import" comes on top of creating or changing: which rows an import may write. `where` chooses rows, `fields` what of them. `follow = "record"` gives the rights that one has on the record under that field: to read it, or
 -- to change it for all else. `of = "opportunity.company"` means: what a deal that one may read has as its company. For a change the row must
 -- match before and after. `perigee access matrix` shows the result, `perigee access why` explains one case.
 
@@ -79,6 +79,8 @@ role "crm_manager" {
   allow { "read", { "certification", "certificate" } },
   allow { "read", { "campaign", "offering", "marketing_list", "member" } },
   allow { "create", "import" },
+  allow { "import", { "opportunity", "lead", "company", "contact" }, where = dir },
+  allow { "import", "partner", where = partner_dir },
 
   -- People: what is said of them, but never what they may do. They are moved about within one's own directions and team only.
   allow { "read", { "user", "group" } },
@@ -142,6 +144,7 @@ role "crm_marketeer" {
   allow { "all", campaigns },
   allow { "all", { "marketing_list", "member" } },
   allow { "create", "import" },
+  allow { "import", "lead" },
 }
 
 role "crm_certificate_manager" {

@@ -29,9 +29,10 @@
 #define ANSWER_MAX ((size_t)64 << 20) /* bytes of one answer in memory */
 
 struct call;
-struct events; /* events.c: the event streams of one loop */
-struct pool;   /* lanes.c */
-struct watch;  /* reload.c */
+struct events;   /* events.c: the event streams of one loop */
+struct pool;     /* lanes.c */
+struct importer; /* import_run.c */
+struct watch;    /* reload.c */
 
 /* ── The process ─────────────────────────────────────────────────────────────────────────────── */
 
@@ -63,6 +64,7 @@ struct app {
     struct courier *_Atomic courier; /* NULL: not started yet */
     struct pool *pool;
     struct result_cache *results; /* what readers have counted */
+    _Atomic(struct importer *) importer;
     struct throttle *throttle;
     struct http_static *files; /* NULL: page.c answers */
     int64_t started;           /* wall clock */
@@ -115,7 +117,8 @@ enum endpoint_flags {
     NOT_IN_BATCH = 8, /* cannot be an operation of /batch */
     NO_REPLAY = 16,   /* its answer holds a secret: not kept for Idempotency-Key */
     PATCHES = 32,     /* application/merge-patch+json is welcome too */
-    HIDDEN = 64       /* not in openapi.json: pages for people */
+    HIDDEN = 64,      /* not in openapi.json: pages for people */
+    UPLOAD = 128      /* its body goes to a file (upload.c); in LANE_READ, never in a batch */
 };
 
 struct endpoint {
@@ -140,7 +143,7 @@ struct endpoint_table {
 extern const struct endpoint_table records_endpoints, board_endpoints, actions_endpoints, timeline_endpoints,
     sessions_endpoints, tokens_endpoints, password_endpoints, me_endpoints, schema_endpoints,
     openapi_endpoints, batch_endpoints, events_endpoints, health_endpoints, metrics_endpoints, jobs_endpoints,
-    reload_endpoints, page_endpoints;
+    reload_endpoints, imports_endpoints, page_endpoints;
 
 #define CAPTURES_MAX 4
 #define SEGMENTS_MAX 8
@@ -217,6 +220,8 @@ struct call {
     bool detached;                /* the handler took the exchange over (streams) */
     void (*back)(struct call *c); /* on the loop after a lane, instead of sending; NULL */
     void *data;                   /* the handler's, across lanes */
+    struct upload *upload;        /* the body, of an endpoint with UPLOAD; NULL: it had none */
+    int64_t upload_limit;
 
     int status;
     const char *content_type;
@@ -237,7 +242,8 @@ bool call_flag(struct call *c, const char *name, bool *value);
 bool call_number(struct call *c, const char *name, int64_t least, int64_t most, int64_t missing,
                  int64_t *value);
 
-/* A member of the body: text; value->p == NULL when absent and not required. Otherwise 422 with its pointer. */
+/* A member of the body: text; value->p == NULL when absent and not required. Otherwise 422 with its pointer.
+ */
 bool call_text(struct call *c, const char *member, bool required, size_t most, struct str *value);
 /* 400 for members of the body other than these (separated by spaces). */
 bool call_members(struct call *c, const char *known);
@@ -305,11 +311,34 @@ struct query records_query(struct call *c);
 /* schema_views.c: the member "views" of an entity in GET /schema. */
 bool schema_views(struct call *c, const struct entity *e);
 
+/* ── Bodies in files (upload.c) ──────────────────────────────────────────────────────────────── */
+
+#define UPLOAD_HASH 32 /* bytes of BLAKE2b */
+
+struct upload {
+    char path[4200]; /* DIR/spool/…; removed with the call unless upload_keep was called */
+    int64_t size;
+    char hash[2 * UPLOAD_HASH + 1]; /* hexadecimal */
+};
+
+/* For the handler of an UPLOAD endpoint, before the body: takes at most `limit` bytes, then goes on in `lane`
+ * with `handle`, the whole file synced and described by c->upload. Always true. */
+bool upload_accept(struct call *c, int64_t limit, enum lane lane, bool (*handle)(struct call *c));
+/* The file was moved elsewhere (or is to stay): it is the handler's. */
+void upload_keep(struct upload *u);
+void upload_free(struct upload *u); /* NULL is allowed */
+/* on_headers of the HTTP server. */
+void upload_headers(void *app, struct http_exchange *x);
+/* The end of such a body: true when the exchange was one. */
+bool upload_ended(struct http_exchange *x);
+
 /* write.c: LANE_WRITE. */
 void write_enter(struct call *c);
 
 /* dispatch.c */
 void dispatch(void *app, struct http_exchange *x);
+/* A call with its endpoint, for an exchange; NULL: it was answered. Also sets x->app_data to the call. */
+struct call *dispatch_begin(void *app, struct http_exchange *x);
 
 /* problems.c: what is wrong as problem+json, into c->out; sets status and fields. */
 void problem_answer(struct call *c);

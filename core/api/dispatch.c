@@ -70,7 +70,7 @@ static bool find_endpoint(struct call *c)
     routes_match(c->method, c->path, &c->match);
     match_scripts(c);
     c->endpoint = c->match.endpoint;
-    c->x->app_data = (void *)(c->match.number + 1);
+    c->x->app_data = c;
     if (!c->match.known) {
         error_set(&c->error, ERROR_NOT_FOUND, "there is nothing at %.*s", "по адресу %.*s ничего нет",
                   STR_ARG(c->path));
@@ -89,24 +89,29 @@ static bool find_endpoint(struct call *c)
     return false;
 }
 
-void dispatch(void *data, struct http_exchange *x)
+struct call *dispatch_begin(void *data, struct http_exchange *x)
 {
     struct app *app = data;
     struct call *c = call_new(app, x);
     if (!c) {
         http_reply(x, 503);
         http_send(x);
-        return;
+        return NULL;
     }
     worker_renew(c->home);
-    log_request(x->request_id);
     bool api = str_starts(c->path, STR("/api/"));
-    if (api || !app->files || !http_static_serve(app->files, x, false)) {
-        if (find_endpoint(c)) {
-            c->lane = c->endpoint->lane;
-            c->handle = c->endpoint->handle;
-            lane_enter(c);
-        }
+    if (!api && app->files && http_static_serve(app->files, x, false)) return NULL;
+    return find_endpoint(c) ? c : NULL;
+}
+
+void dispatch(void *app, struct http_exchange *x)
+{
+    log_request(x->request_id);
+    struct call *c = upload_ended(x) ? NULL : dispatch_begin(app, x);
+    if (c) {
+        c->lane = c->endpoint->lane;
+        c->handle = c->endpoint->handle;
+        lane_enter(c);
     }
     log_request(STR(""));
 }

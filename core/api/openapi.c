@@ -131,11 +131,16 @@ static void request_body(struct call *c, const struct endpoint *p, const struct 
     json_key(b, STR("requestBody"));
     json_object(b);
     json_key(b, STR("required"));
-    json_bool(b, (p->flags & BODY) != 0);
+    json_bool(b, (p->flags & (BODY | UPLOAD)) != 0);
     json_key(b, STR("content"));
     json_object(b);
+    if (is(p->request, "rows")) {
+        content(b, "text/csv", "{\"type\":\"string\"}");
+        content(b, "application/x-ndjson", "{\"type\":\"string\"}");
+        content(b, "application/json", "{\"type\":[\"array\",\"object\"]}");
+    }
     for (int merge = 0; merge <= (p->flags & PATCHES ? 1 : 0); merge++) {
-        if (plain_content(b, p->request)) break;
+        if (is(p->request, "rows") || plain_content(b, p->request)) break;
         json_key(b, merge ? STR("application/merge-patch+json") : STR("application/json"));
         buf_cstr(b, "{\"schema\":");
         if (is(p->request, "create") && e)
@@ -225,7 +230,7 @@ static void problem_response(struct buf *b, const char *status)
 
 static void problem_responses(struct buf *b, const struct endpoint *p)
 {
-    bool write = p->method != HTTP_METHOD_GET, body = p->flags & (BODY | BODY_MAY);
+    bool write = p->method != HTTP_METHOD_GET, body = p->flags & (BODY | BODY_MAY | UPLOAD);
     problem_response(b, "400");
     if (!(p->flags & OPEN)) {
         problem_response(b, "401");

@@ -4,6 +4,8 @@
 void call_send(struct call *c)
 {
     struct http_exchange *x = c->x;
+    upload_free(c->upload);
+    c->upload = NULL;
     http_reply(x, c->status ? c->status : 500);
     for (const struct answer_field *f = c->fields; f; f = f->next)
         http_reply_field(x, f->name, f->value);

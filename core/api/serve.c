@@ -3,6 +3,7 @@
 #include "api/serve.h"
 
 #include "api/app.h"
+#include "api/imports.h"
 #include "record/results.h"
 #include "store/schema.h"
 
@@ -31,6 +32,8 @@ void serve_options_defaults(struct serve_options *o)
         .write_queue = 4096,
         .write_batch = 512,
         .wal_bytes = (size_t)64 << 20,
+        .import_bytes = INT64_C(1) << 30,
+        .file_bytes = INT64_C(256) << 20,
         .batch_operations = 500,
         .grace_ms = 10000};
     script_config_defaults(&o->scripts);
@@ -143,6 +146,7 @@ static void committed(void *ctx)
 {
     struct app *app = ctx;
     events_wake(app);
+    importer_committed(atomic_load(&app->importer));
     courier_wake(atomic_load(&app->courier));
 }
 
@@ -185,7 +189,8 @@ static void on_done(void *ctx, const struct http_exchange *x, int status, int64_
     (void)ctx;
     (void)bytes;
     struct worker *w = http_loop_data(x->loop);
-    size_t endpoint = x->app_data ? (size_t)x->app_data - 1 : ENDPOINTS_MAX;
+    const struct call *c = x->app_data; /* in the exchange's arena, which is still there */
+    size_t endpoint = c ? c->match.number : ENDPOINTS_MAX;
     if (w) meter_answer(w->meter, endpoint, status, clock_mono() - x->started);
 }
 
@@ -221,6 +226,7 @@ static bool start_http(struct app *app, struct error *e)
                                  .trusted_proxies_n = o->trusted_proxy_count,
                                  .callbacks = {.loop_start = loop_start,
                                                .loop_stop = loop_stop,
+                                               .on_headers = upload_headers,
                                                .on_request = dispatch,
                                                .render_problem = problem_render,
                                                .on_done = on_done},
@@ -257,7 +263,9 @@ static bool start(struct app *app, struct arena *arena, struct error *e)
     app->results = result_cache_new(RESULTS, e);
     if (!app->results) return false;
     app->pool = pool_start(app, slow_threads(app->options), e);
-    return app->pool && start_http(app, e) && courier_open(app, e);
+    struct importer *importer = app->pool ? importer_start(app, e) : NULL;
+    atomic_store(&app->importer, importer);
+    return importer && start_http(app, e) && courier_open(app, e);
 }
 
 static void stop(struct app *app)
@@ -267,8 +275,10 @@ static void stop(struct app *app)
     pool_stop(app->pool);
     reload_stop(app);
     courier_stop(app->courier, app->options->grace_ms);
+    importer_stop(app->importer);
     if (app->writer) writer_stop(app->writer);
     courier_free(app->courier);
+    importer_free(app->importer);
     if (app->http) http_server_free(app->http);
     throttle_free(app->throttle);
     result_cache_free(app->results);

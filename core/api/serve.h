@@ -41,6 +41,9 @@ struct serve_options {
     size_t write_queue;      /* writes that may wait; past it 503 (4,096) */
     size_t write_batch;      /* writes in one commit (512) */
     size_t wal_bytes;        /* past it the log of the database is folded back (64 MiB) */
+    int64_t import_bytes;    /* a file to import (1 GiB) */
+    int64_t file_bytes;      /* one uploaded file (256 MiB) */
+    int64_t files_bytes;     /* all of them together; 0: as many as the disk holds */
     size_t batch_operations; /* operations in one POST /batch (500) */
     int64_t grace_ms;        /* requests under way at a stop (10,000) */
 };

@@ -125,6 +125,9 @@ FOLDER(plugin_folder, scripts.plugins)
     }
 NUMBER(threads, threads, unsigned, 1)
 NUMBER(body_bytes, http.body_bytes, int64_t, 1)
+NUMBER(import_bytes, import_bytes, int64_t, 1)
+NUMBER(file_bytes, file_bytes, int64_t, 1)
+NUMBER(files_bytes, files_bytes, int64_t, 1)
 NUMBER(write_queue, write_queue, size_t, 1)
 NUMBER(read_budget, read_budget_us, int64_t, 1000)
 NUMBER(slow_limit, slow_limit_ms, int64_t, 1)
@@ -226,6 +229,9 @@ static const struct setting settings[] = {
     {"trusted_proxies", take_proxies, 0, 0},
     {"threads", take_threads, 0, 64},
     {"body_bytes", take_body_bytes, 1024, INT64_C(1) << 30},
+    {"import_bytes", take_import_bytes, 1024, INT64_C(1) << 40},
+    {"file_bytes", take_file_bytes, 1024, INT64_C(1) << 40},
+    {"files_bytes", take_files_bytes, 0, INT64_C(1) << 50},
     {"write_queue", take_write_queue, 1, 1000000},
     {"read_budget_ms", take_read_budget, 1, 1000},
     {"slow_limit_ms", take_slow_limit, 10, 600000},

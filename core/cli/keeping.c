@@ -1,69 +1,13 @@
-/* keeping.c: import, backup, restore, audit, doctor, access: looking after an installation. */
+/* keeping.c: backup, restore, audit, doctor, access: looking after an installation. */
 #include "base/clock.h"
 #include "base/id.h"
 #include "cli/cli.h"
-#include "record/masterdata.h"
 #include "store/schema.h"
 #include "store/trail.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* ---- import ---- */
-
-static bool read_file(struct desk *d, const char *path, struct str *out)
-{
-    FILE *f = fopen(path, "rb");
-    struct buf b;
-    char chunk[65536];
-    size_t n;
-    if (!f) return error_set(&d->error, ERROR_NOT_FOUND, "%s cannot be read", "%s не читается", path);
-    buf_init(&b, (size_t)64 << 20);
-    while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
-        buf_add(&b, chunk, n);
-    bool ok = !ferror(f) && !b.failed;
-    fclose(f);
-    *out = ok ? arena_str(&d->arena, buf_view(&b)) : (struct str){NULL, 0};
-    buf_free(&b);
-    return out->p ? true
-                  : error_set(&d->error, ERROR_INTERNAL, "%s cannot be read, or is larger than 64 MiB",
-                              "%s не читается или больше 64 МиБ", path);
-}
-
-static void print_count(void *ctx, const char *collection, const struct masterdata_count *n)
-{
-    (void)ctx;
-    printf("%-18s %4zu created  %4zu updated  %4zu unchanged\n", collection, n->created, n->updated,
-           n->unchanged);
-}
-
-static int import(int argc, char **argv)
-{
-    struct options o;
-    struct desk d;
-    struct str text;
-    if (!options_parse(argc, argv, "data= config= workflows= masterdata= automation=", &o)) return 2;
-    if (!options_need(&o, &command_import, "masterdata")) return 2;
-    const char *automation = option(&o, "automation", "run");
-    if (strcmp(automation, "run") != 0 && strcmp(automation, "off") != 0)
-        return fprintf(stderr, "perigee: --automation is \"run\" or \"off\", not \"%s\"\n", automation), 2;
-    const char *file = option(&o, "masterdata", NULL);
-    int code = desk_open(&d, &o, true);
-    if (code == 0) {
-        d.context.automation = strcmp(automation, "run") == 0;
-        bool ok = read_file(&d, file, &text) && db_begin(d.db, true, &d.error);
-        ok = ok && masterdata_import(&d.context, text, print_count, NULL) &&
-             schema_seed(d.db, d.set->catalog, &d.error) && db_commit(d.db, &d.error);
-        if (!ok) {
-            db_rollback(d.db);
-            fprintf(stderr, "perigee: nothing was imported from %s\n", file);
-            code = desk_fail(&d);
-        }
-    }
-    desk_close(&d);
-    return code;
-}
 
 /* ---- backup, restore ---- */
 
@@ -178,7 +122,7 @@ static int access_why_command(struct desk *d, const struct options *o)
     int64_t id, user = desk_user(d, option(o, "user", ""));
     if (!user) return desk_fail(d);
     if (!action_named(option(o, "action", "read"), &action))
-        return fputs("perigee: --action is create, read, update or delete\n", stderr), 2;
+        return fputs("perigee: --action is create, read, update, delete or import\n", stderr), 2;
     if (!id_parse(str_of(option(o, "record", "")), &id))
         return fputs("perigee: --record is the id of a record\n", stderr), 2;
     if (!find_record(d, id, &e)) return desk_fail(d);
@@ -235,16 +179,16 @@ static int access_matrix(const struct catalog *c, struct arena *arena)
     for (size_t i = 0; i < c->entity_count; i++) {
         printf("%-26s", c->entities[i]->name);
         for (size_t r = 0; r < c->role_count; r++) {
-            char cell[ACTION_KIND_COUNT + 1] = "----";
+            char cell[ACTION_KIND_COUNT + 1] = "-----";
             for (size_t k = 0; k < c->roles[r].rule_count; k++) {
                 const struct rule *rule = &c->roles[r].rules[k];
                 if (rule->entity == c->entities[i])
                     cell[rule->action] = rule->where || rule->follow || rule->of || rule->fields
-                                             ? "crud"[rule->action]
-                                             : "CRUD"[rule->action];
+                                             ? "crudi"[rule->action]
+                                             : "CRUDI"[rule->action];
             }
             if (c->roles[r].all_read) cell[ACTION_READ] = 'R';
-            if (c->roles[r].all_write) memcpy(cell, "CRUD", 4);
+            if (c->roles[r].all_write) memcpy(cell, "CRUDI", 5);
             printf(" %-10s", cell);
         }
         puts("");
@@ -269,8 +213,6 @@ static int access_command(int argc, char **argv)
     return code;
 }
 
-const struct command command_import = {"import", "--data DIR --masterdata FILE [--automation run|off]",
-                                       "import master data: all or nothing, as often as one likes", import};
 const struct command command_backup = {"backup", "--data DIR --to FILE",
                                        "copy the database while it is used, and check the copy", backup};
 const struct command command_restore = {"restore", "--from FILE --data DIR",

@@ -63,6 +63,9 @@ bool run_hooks(struct context *c, enum hook_point point, struct record *now, con
 bool record_save(struct context *c, struct record *now, const struct record *before, enum action_kind right,
                  const bool *touched, struct record **out);
 
+/* Removes the row for good, whatever the entity says about deleting; rights are not asked. */
+bool record_erase(struct context *c, struct record *r);
+
 /* ---- changes.c: what the log says ---- */
 
 struct str changes_json(struct context *c, const struct record *now, const struct record *before,

@@ -58,6 +58,8 @@ struct context {
     struct result_cache *results; /* counts of all readers (results.h); NULL: count each time */
     bool automation;              /* hooks and chains run (false: import with automation off) */
     bool lenient;                 /* master data: stage gates and `fixed` are not asked */
+    bool vouched;                 /* fields that only the server writes are taken from `values`: uploads, and
+                                     imports that keep ids */
     struct created *created; /* what the operation made besides, newest first (answered under `created`) */
 };
 

@@ -11,8 +11,8 @@
 
 static bool forbidden(struct context *c, enum action_kind action, const struct entity *e)
 {
-    static const char *const en[] = {"create", "read", "change", "delete"};
-    static const char *const ru[] = {"создавать", "читать", "изменять", "удалять"};
+    static const char *const en[] = {"create", "read", "change", "delete", "import"};
+    static const char *const ru[] = {"создавать", "читать", "изменять", "удалять", "импортировать"};
     return error_set(c->error, ERROR_FORBIDDEN, "your roles do not allow you to %s this: %s",
                      "ваши роли не позволяют %s: %s", c->error->lang == LANG_RU ? ru[action] : en[action],
                      e->label.text[c->error->lang]);
@@ -34,7 +34,7 @@ static void field_forbidden(struct context *c, const struct field *f)
 static bool never_written(const struct context *c, const struct field *f, bool is_new)
 {
     if (f->type == FIELD_FORMULA || f->type == FIELD_COMPUTED) return true;
-    if (c->trusted) return false;
+    if (c->trusted || c->vouched) return false;
     if (f->system) return f->index != SYSTEM_ACTIVE;
     bool by_script = c->origin.n > 0; /* readonly keeps clients out, not the scripts that keep the field */
     return (f->readonly && !by_script && !c->lenient) || (f->fixed && !is_new && !c->lenient);
@@ -183,19 +183,27 @@ static bool apply_defaults(struct context *c, struct record *r, const bool *touc
     return true;
 }
 
+/* Master data may bring ids and times of its own; what is vouched for brings all that the server writes. */
+static bool given_counts(const struct context *c, int field)
+{
+    bool past = c->lenient && c->trusted;
+    return c->vouched ||
+           (past && (field == SYSTEM_ID || field == SYSTEM_CREATED_AT || field == SYSTEM_CREATED_BY));
+}
+
 static bool fill_new(struct context *c, struct record *r, const bool *touched)
 {
     const struct entity *e = r->entity;
-    struct value id = r->values[SYSTEM_ID], at = r->values[SYSTEM_CREATED_AT],
-                 by = r->values[SYSTEM_CREATED_BY];
-    bool past = c->lenient && c->trusted; /* master data may bring ids and times of its own */
-    r->id = past && id.type == VALUE_ID ? id.i : id_next();
-    r->values[SYSTEM_ID] = value_of(VALUE_ID, r->id);
-    r->values[SYSTEM_CREATED_AT] =
-        past && at.type == VALUE_DATETIME ? at : value_of(VALUE_DATETIME, c->env.now);
-    r->values[SYSTEM_CREATED_BY] = past && by.type == VALUE_ID ? by : me(c);
+    struct value given[SYSTEM_FIELD_COUNT];
+    memcpy(given, r->values, sizeof given);
+    r->values[SYSTEM_ID] = value_of(VALUE_ID, id_next());
+    r->values[SYSTEM_CREATED_AT] = value_of(VALUE_DATETIME, c->env.now);
+    r->values[SYSTEM_CREATED_BY] = me(c);
     if (!touched[SYSTEM_ACTIVE]) r->values[SYSTEM_ACTIVE] = value_of(VALUE_BOOL, 1);
     stamp(c, r, 1);
+    for (int i = SYSTEM_ID; i < SYSTEM_ACTIVE; i++)
+        if (i != SYSTEM_NUMBER && given[i].type != VALUE_NULL && given_counts(c, i)) r->values[i] = given[i];
+    r->id = r->values[SYSTEM_ID].i;
     if (!apply_defaults(c, r, touched) || !stage_default(c, r)) return false;
     if (!e->number_prefix) return true;
     if (r->values[SYSTEM_NUMBER].type != VALUE_NULL)
@@ -495,7 +503,7 @@ static bool deactivate(struct context *c, struct record *r)
            run_hooks(c, HOOK_AFTER_DELETE, now, r);
 }
 
-static bool erase(struct context *c, struct record *r)
+bool record_erase(struct context *c, struct record *r)
 {
     const struct entity *e = r->entity;
     if (!run_hooks(c, HOOK_BEFORE_DELETE, r, r)) return false;
@@ -516,7 +524,7 @@ bool record_delete(struct context *c, const struct entity *e, int64_t id, int64_
     struct record *r = record_load(c, e, id);
     if (!r || !check_version(c, r, expected_version)) return false;
     switch (e->delete_mode) {
-    case DELETE_ALLOW: return erase(c, r);
+    case DELETE_ALLOW: return record_erase(c, r);
     case DELETE_FORBID:
         return error_set(c->error, ERROR_CONFLICT, "records of this kind are never deleted: %s",
                          "записи этого вида не удаляются: %s", e->label.text[c->error->lang]);

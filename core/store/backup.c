@@ -110,6 +110,29 @@ static bool reserve(const char *path, struct error *e)
     return true;
 }
 
+/* In one step, so that writers need not be waited out: the snapshot lasts as long as the copying. */
+bool store_copy(struct db *d, const char *to, struct error *e)
+{
+    if (!reserve(to, e)) return false;
+    sqlite3 *out = NULL;
+    sqlite3_backup *b = NULL;
+    int code = sqlite3_open_v2(to, &out, SQLITE_OPEN_READWRITE, NULL);
+    if (code == SQLITE_OK) code = sqlite3_exec(out, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+    if (code == SQLITE_OK) b = sqlite3_backup_init(out, "main", d->handle, "main");
+    if (b) {
+        code = sqlite3_backup_step(b, -1);
+        int end = sqlite3_backup_finish(b);
+        code = code == SQLITE_DONE ? end : code;
+    } else if (code == SQLITE_OK) {
+        code = sqlite3_errcode(out);
+    }
+    sqlite3_close(out);
+    if (code == SQLITE_OK) return true;
+    unlink(to);
+    return error_set(e, ERROR_UNAVAILABLE, "the copy failed: %s", "копирование не удалось: %s",
+                     sqlite3_errstr(code));
+}
+
 static bool checked_copy(const char *path, struct error *e)
 {
     struct db *d = db_open(path, DB_READ, e);

@@ -99,7 +99,7 @@ const struct action_decl *catalog_action(const struct catalog *c, const struct e
 
 const char *action_kind_name(enum action_kind kind)
 {
-    static const char *const names[] = {"create", "read", "update", "delete"};
+    static const char *const names[] = {"create", "read", "update", "delete", "import"};
     return kind < ACTION_KIND_COUNT ? names[kind] : "?";
 }
 

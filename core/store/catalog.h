@@ -187,7 +187,15 @@ struct chain_decl {
     size_t step_count;
 };
 
-enum action_kind { ACTION_CREATE, ACTION_READ, ACTION_UPDATE, ACTION_DELETE, ACTION_KIND_COUNT };
+/* ACTION_IMPORT comes on top of create or update: which rows may be written by an import. */
+enum action_kind {
+    ACTION_CREATE,
+    ACTION_READ,
+    ACTION_UPDATE,
+    ACTION_DELETE,
+    ACTION_IMPORT,
+    ACTION_KIND_COUNT
+};
 
 const char *action_kind_name(enum action_kind kind); /* "create" … */
 

@@ -45,9 +45,9 @@ const char *store_path(const char *dir, struct arena *arena, struct error *e)
         return NULL;
     }
     char *copy = arena_dup(arena, str_of(dir)), *files = arena_printf(arena, "%s/files", dir);
-    char *path = arena_printf(arena, "%s/perigee.db", dir);
+    char *path = arena_printf(arena, "%s/perigee.db", dir), *spool = arena_printf(arena, "%s/spool", dir);
     struct stat st;
-    if (!copy || !files || !path) {
+    if (!copy || !files || !path || !spool) {
         error_no_memory(e);
         return NULL;
     }
@@ -56,7 +56,8 @@ const char *store_path(const char *dir, struct arena *arena, struct error *e)
         return NULL;
     }
     if (!make_folder(copy, e)) return NULL;
-    if (access(dir, R_OK | W_OK | X_OK) != 0 || (mkdir(files, 0700) != 0 && errno != EEXIST)) {
+    if (access(dir, R_OK | W_OK | X_OK) != 0 || (mkdir(files, 0700) != 0 && errno != EEXIST) ||
+        (mkdir(spool, 0700) != 0 && errno != EEXIST)) {
         folder_failed(dir, e);
         return NULL;
     }

@@ -1,7 +1,7 @@
 /* store.h: the data folder and what lives in it.
  *
- *   DIR/perigee.db (+ -wal, -shm)   DIR/files/   DIR/perigee.pid (the serving process)   mode 0700,
- * umask 077
+ *   DIR/perigee.db (+ -wal, -shm)   DIR/files/   DIR/spool/ (uploads under way)   DIR/perigee.pid (the
+ * serving process)   mode 0700, umask 077
  *
  * The server's own tables have the prefix perigee_; each entity has a table of its own name, each
  * refs field a link table "<entity>.<field>" (owner, target). */
@@ -47,6 +47,9 @@ bool store_number_next(struct db *d, const char *prefix, struct arena *arena, st
                        struct error *e);
 /* A number that was given from outside: the next ones come after it. */
 bool store_number_keep(struct db *d, const char *prefix, struct str number, struct error *e);
+
+/* A copy as it is at this moment, for trying something out: neither checked nor synced. `to` is a new file. */
+bool store_copy(struct db *d, const char *to, struct error *e);
 
 /* Online backup into the new file `to` (refused when it exists), checked after; restore copies a
  * checked backup into an unused data folder. */

@@ -218,6 +218,51 @@ bool trail_read(struct db *d, int64_t after, int limit,
     return step != STEP_ERROR;
 }
 
+static bool give(struct stmt *s, bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx,
+                 struct error *e)
+{
+    enum step step;
+    while ((step = stmt_step(s, e)) == STEP_ROW) {
+        struct trail_entry t = entry_of(s);
+        if (!each(ctx, &t)) break;
+    }
+    db_release(s);
+    return step != STEP_ERROR;
+}
+
+bool trail_back(struct db *d, struct str request, int64_t from, int64_t before, int limit,
+                bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx, struct error *e)
+{
+    struct stmt *s =
+        db_prepare(d,
+                   STR("SELECT seq, at, who, entity, record, action, changes, why, script, request"
+                       " FROM perigee_log WHERE seq >= ? AND seq < ? AND request = ?"
+                       " ORDER BY seq DESC LIMIT ?"),
+                   e);
+    if (!s) return false;
+    stmt_bind_int(s, 1, from);
+    stmt_bind_int(s, 2, before);
+    stmt_bind_text(s, 3, request);
+    stmt_bind_int(s, 4, limit);
+    return give(s, each, ctx, e);
+}
+
+bool trail_record(struct db *d, struct str entity, int64_t record, int64_t from,
+                  bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx, struct error *e)
+{
+    struct stmt *s =
+        db_prepare(d,
+                   STR("SELECT seq, at, who, entity, record, action, changes, why, script, request"
+                       " FROM perigee_log WHERE record = ? AND entity = ? AND seq >= ?"
+                       " ORDER BY seq"),
+                   e);
+    if (!s) return false;
+    stmt_bind_int(s, 1, record);
+    stmt_bind_text(s, 2, entity);
+    stmt_bind_int(s, 3, from);
+    return give(s, each, ctx, e);
+}
+
 bool trail_range(struct db *d, int64_t *first, int64_t *last, struct error *e)
 {
     struct stmt *s =

@@ -39,6 +39,14 @@ bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, stru
 bool trail_read(struct db *d, int64_t after, int limit,
                 bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx, struct error *e);
 
+/* Entries of one request with seq >= from and seq < before, newest first, at most `limit`. */
+bool trail_back(struct db *d, struct str request, int64_t from, int64_t before, int limit,
+                bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx, struct error *e);
+
+/* Entries of one record with seq >= from, oldest first. */
+bool trail_record(struct db *d, struct str entity, int64_t record, int64_t from,
+                  bool (*each)(void *ctx, const struct trail_entry *entry), void *ctx, struct error *e);
+
 /* The first and last positions of the log; 0 and 0 when it is empty. */
 bool trail_range(struct db *d, int64_t *first, int64_t *last, struct error *e);
 

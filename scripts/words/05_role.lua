@@ -9,7 +9,7 @@ local function take_actions(place, value)
   if value == "all" then return actions end
   local list = check.texts("allow", place, "actions", value)
   if #list == 0 then check.fail(place, "allow begins with what is allowed: allow { \"read\", \"opportunity\" }") end
-  for _, name in ipairs(list) do check.one_of("allow", place, "action", name, { "create", "read", "update", "delete", "all" }) end
+  for _, name in ipairs(list) do check.one_of("allow", place, "action", name, { "create", "read", "update", "delete", "import", "all" }) end
   return list
 end
 
