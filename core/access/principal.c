@@ -297,8 +297,13 @@ static bool keep_roles(struct principal *p, struct str granted, struct error *e)
         p->all_write = p->all_write || role->all_write;
     }
     json_end_array(&list);
+    char shape[FILTER_SHAPE];
+    p->env.my_roles = list.failed ? STR("[]") : buf_view(&list);
+    filter_shape(&p->env, shape);
+    buf_char(&key, ' ');
+    buf_cstr(&key, shape);
     bool ok = p->roles && !key.failed && !list.failed;
-    p->role_key = ok ? arena_str(&p->arena, key.n ? buf_view(&key) : STR("")) : (struct str){NULL, 0};
+    p->role_key = ok ? arena_str(&p->arena, buf_view(&key)) : (struct str){NULL, 0};
     p->roles_json = p->env.my_roles = ok ? arena_str(&p->arena, buf_view(&list)) : (struct str){NULL, 0};
     buf_free(&key);
     buf_free(&list);

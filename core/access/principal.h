@@ -23,8 +23,8 @@ struct principal {
     const struct role **roles;
     size_t role_count;
     bool all_read, all_write; /* crm_read_admin, crm_admin; the system has both */
-    struct str role_key;      /* sorted role codes joined by ",": equal keys mean equal rights (plans are
-                                 kept by it) */
+    struct str role_key; /* sorted role codes joined by ",", and how many directions, reports, … there are
+                            (filter_shape): equal keys mean equal rules in equal SQL (plans are kept by it) */
     struct str roles_json, groups_json, directions_json; /* codes / ids, for /me */
     struct str scope; /* of the token: "read" reads only; anything else: all */
 };

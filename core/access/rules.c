@@ -291,6 +291,7 @@ static struct stmt *check_stmt(struct db *d, const struct principal *p, const st
 {
     struct sql q;
     sql_init(&q, arena);
+    q.env = env;
     sql_add(&q, "SELECT ");
     bool ok = access_row_sql(p, e, action, "t", &q);
     for (size_t i = 0; ok && fields && i < e->field_count; i++) {

@@ -73,6 +73,7 @@ static bool label_of(struct context *c, const struct field *f, struct value key,
     if (!c->trusted && access_field(c->who, to, to->title, ACTION_READ) == ACCESS_NEVER) return true;
     struct sql q;
     sql_init(&q, c->arena);
+    q.env = &c->env;
     sql_add(&q, "SELECT ");
     bool ok = read_sql(c, &q, to, to->title, "t");
     sql_printf(&q, " FROM %s AS t WHERE t.%s = ", to->table, to->setting ? to->code->column : "id");
@@ -125,6 +126,7 @@ static bool count_columns(struct context *c, const struct query *query, struct b
     struct sql q;
     struct counting k = {c, b};
     sql_init(&q, c->arena);
+    q.env = &c->env;
     sql_add(&q, "SELECT ");
     bool ok = read_sql(c, &q, query->entity, b->by, "t");
     sql_add(&q, ", count(*), ");

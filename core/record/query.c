@@ -31,6 +31,7 @@ static struct plan *compile_get(struct context *c, const struct entity *e, struc
     if (!p) return NULL;
     struct sql q;
     sql_init(&q, &p->arena);
+    q.env = &c->env;
     bool ok = select_columns(c, p, &q, e, fields, expand);
     sql_printf(&q, " FROM %s AS t WHERE t.id = ", e->table);
     p->id_bind = (int)q.bind_count;
@@ -200,6 +201,7 @@ struct plan *list_plan(struct context *c, const struct query *query, const struc
     p->sort = *sort;
     struct sql q;
     sql_init(&q, &p->arena);
+    q.env = &c->env;
     /* What the filter binds must live as long as the plan. */
     struct context mine = *c;
     mine.arena = &p->arena;
@@ -355,6 +357,7 @@ static bool count_rows(struct context *c, const struct query *query, int64_t *to
 {
     struct sql q;
     sql_init(&q, c->arena);
+    q.env = &c->env;
     sql_printf(&q, "SELECT count(*) FROM %s AS t", query->entity->table);
     return results_each(c, &q, select_where(c, &q, query), "i", take_total, total);
 }

@@ -169,6 +169,7 @@ static bool mask_of(struct context *c, struct masks *m, const struct entity *e, 
     if (c->trusted || access_field(c->who, e, f, ACTION_READ) != ACCESS_SOMETIMES) return true;
     struct sql q;
     sql_init(&q, c->arena);
+    q.env = &c->env;
     bool ok = access_field_sql(c->who, e, f, ACTION_READ, "t", &q);
     struct str text = ok ? arena_str(c->arena, buf_view(&q.text)) : (struct str){NULL, 0};
     sql_free(&q);

@@ -98,6 +98,8 @@ struct bind {
     bool as_datetime;   /* BIND_DAY_START: the instant at which that day starts for the user, in ms;
                            else the day */
     bool id_text;       /* an id is bound in its text form (elements of JSON sets) */
+    bool id;            /* `element`: an id, given in its text form */
+    int element;        /* of a set: which one, from 1; 0: the set itself */
     int64_t add_ms, add_days, add_months; /* macro + duration */
 };
 
@@ -107,11 +109,19 @@ struct sql {
     struct bind *binds;
     size_t bind_count, bind_cap;
     int next_alias; /* to make table aliases unique inside one statement */
+    const struct filter_env
+        *env; /* whose sets (@my.directions, …) are written out as IN (?, ?), which an index
+                 serves best; NULL: as JSON. The text then depends on filter_shape. */
     struct arena *arena;
     bool failed;
 };
 
 void sql_init(struct sql *q, struct arena *arena);
+
+/* How many elements each set of `env` has, as far as SQL depends on it: equal shapes, equal SQL. */
+#define FILTER_SHAPE 7
+void filter_shape(const struct filter_env *env, char shape[FILTER_SHAPE]);
+
 void sql_free(struct sql *q); /* the text; the rest is the arena's */
 void sql_add(struct sql *q, const char *text);
 void sql_str(struct sql *q, struct str text);

@@ -99,6 +99,67 @@ static struct value set_value(struct str json)
     return (struct value){.type = VALUE_SET, .s = json.n ? json : STR("[]")};
 }
 
+/* ---- sets, element by element ---- */
+
+#define ELEMENTS_MAX 16
+
+static struct str set_of(enum bind_kind kind, const struct filter_env *env)
+{
+    switch (kind) {
+    case BIND_MY_DIRECTIONS: return env->my_directions;
+    case BIND_MY_GROUPS: return env->my_groups;
+    case BIND_MY_REPORTS: return env->my_reports;
+    case BIND_MY_ABSENT: return env->my_absent;
+    case BIND_MY_LEVELS: return env->my_levels;
+    case BIND_MY_ROLES: return env->my_roles;
+    default: return (struct str){NULL, 0};
+    }
+}
+
+/* Sets hold texts; without an escape in them two quotes stand around each. */
+int set_elements(const struct bind *b, const struct filter_env *env)
+{
+    struct str json = set_of(b->kind, env);
+    int quotes = 0;
+    for (size_t i = 0; i < json.n; i++) {
+        if (json.p[i] == '\\') return -1;
+        quotes += json.p[i] == '"';
+    }
+    if (quotes == 0 && json.n > 2) return -1;
+    return quotes / 2 <= ELEMENTS_MAX ? quotes / 2 : -1;
+}
+
+static struct str element_of(struct str json, int nth)
+{
+    const char *end = json.p + json.n, *from = json.p;
+    for (;; nth--) {
+        const char *open = from < end ? memchr(from, '"', (size_t)(end - from)) : NULL;
+        const char *close = open ? memchr(open + 1, '"', (size_t)(end - open - 1)) : NULL;
+        if (!close) return (struct str){NULL, 0};
+        if (nth == 1) return (struct str){open + 1, (size_t)(close - open - 1)};
+        from = close + 1;
+    }
+}
+
+/* NULL when there are fewer, which equals nothing. */
+static struct value element_value(const struct bind *b, const struct filter_env *env)
+{
+    struct str text = element_of(set_of(b->kind, env), b->element);
+    int64_t id;
+    if (!text.p) return value_null();
+    if (!b->id) return value_text(text);
+    return id_parse(text, &id) ? value_of(VALUE_ID, id) : value_null();
+}
+
+void filter_shape(const struct filter_env *env, char shape[FILTER_SHAPE])
+{
+    static const enum bind_kind sets[] = {BIND_MY_DIRECTIONS, BIND_MY_GROUPS, BIND_MY_REPORTS,
+                                          BIND_MY_ABSENT,     BIND_MY_LEVELS, BIND_MY_ROLES};
+    for (size_t i = 0; i < FILTER_SHAPE - 1; i++)
+        shape[i] = (char)('b' + set_elements(&(struct bind){.kind = sets[i]}, env)); /* 'a': as JSON */
+    shape[FILTER_SHAPE - 1] = '\0';
+}
+
 static bool has_role(struct str roles, struct str code, struct arena *arena)
 {
     char *quoted = arena_printf(arena, "\"%.*s\"", STR_ARG(code));
@@ -116,6 +177,10 @@ static bool id_text_value(struct arena *arena, struct value *v)
 
 bool bind_resolve(const struct bind *b, const struct filter_env *env, struct arena *arena, struct value *out)
 {
+    if (b->element) {
+        *out = element_value(b, env);
+        return true;
+    }
     *out = value_null();
     switch (b->kind) {
     case BIND_VALUE: *out = b->value; break;

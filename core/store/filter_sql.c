@@ -248,6 +248,20 @@ static bool in_set_sql(struct sql *q, const struct filter *f, const struct node 
 {
     const struct field *field = path_last(&n->path);
     bool set = path_is_set(&n->path), ids = field_value_type(field) == VALUE_ID;
+    int elements = !set && q->env ? set_elements(&n->operands->bind, q->env) : -1;
+    if (elements >= 0) {
+        if (!lhs(q, f, n, alias, scope)) return false;
+        sql_add(q, " IN (");
+        for (int i = 1; i <= elements; i++) {
+            struct bind one = n->operands->bind;
+            one.element = i;
+            one.id = ids;
+            if (i > 1) sql_add(q, ", ");
+            sql_bind(q, one);
+        }
+        sql_add(q, ")");
+        return fine(q);
+    }
     sql_add(q, set ? "EXISTS (SELECT 1 FROM json_each(" : "");
     if (!lhs(q, f, n, alias, scope)) return false;
     sql_add(q, set   ? ") AS j WHERE j.value IN (SELECT value FROM json_each("

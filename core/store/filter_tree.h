@@ -108,6 +108,9 @@ static inline bool path_is_set(const struct path *p)
     return field_value_type(path_last(p)) == VALUE_SET;
 }
 
+/* How many elements a set has that are worth writing out one by one; -1: too many, or not plain. */
+int set_elements(const struct bind *b, const struct filter_env *env);
+
 /* "2d" and the like into the bind's additions; false when it is no duration. */
 bool duration_add(struct str text, bool minus, struct bind *b);
 
