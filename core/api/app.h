@@ -54,7 +54,6 @@ struct meter {
 };
 
 #define METERS_MAX 160
-#define LOOPS_MAX 64
 
 struct app {
     const struct serve_options *options;
@@ -70,14 +69,13 @@ struct app {
     int64_t started;           /* wall clock */
     atomic_bool ready, stopping;
 
-    pthread_mutex_t lock;            /* guards set, loops, meters */
+    pthread_mutex_t lock;            /* guards set, meters, events */
     struct script_set *set;          /* in force */
     atomic_uint_fast64_t generation; /* of `set`; threads compare and renew themselves */
-    struct http_loop *loops[LOOPS_MAX];
-    unsigned loop_count;
     struct meter *meters[METERS_MAX];
     unsigned meter_count;
     struct reload *reload; /* reload.c */
+    struct events *events; /* of all loops */
 };
 
 /* ── A thread that runs calls ────────────────────────────────────────────────────────────────── */

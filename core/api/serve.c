@@ -172,13 +172,10 @@ static bool loop_start(void *ctx, struct http_loop *loop, void **loop_data)
 
 static void loop_stop(void *ctx, struct http_loop *loop, void *loop_data)
 {
-    struct app *app = ctx;
+    (void)ctx;
+    (void)loop;
     struct worker *w = loop_data;
     if (!w) return;
-    pthread_mutex_lock(&app->lock);
-    for (unsigned i = 0; i < app->loop_count; i++)
-        if (app->loops[i] == loop) app->loops[i] = NULL; /* the writer wakes it no more */
-    pthread_mutex_unlock(&app->lock);
     events_close(w->events);
     w->events = NULL;
     worker_close(w);
@@ -239,11 +236,6 @@ static bool start_http(struct app *app, struct error *e)
             o->address);
     app->http = http_server_start(&config, why, sizeof why);
     if (!app->http) return error_set(e, ERROR_UNAVAILABLE, "%s", "%s", why);
-    pthread_mutex_lock(&app->lock);
-    unsigned n = http_server_threads(app->http);
-    for (unsigned i = 0; i < n && i < LOOPS_MAX; i++)
-        app->loops[app->loop_count++] = http_server_loop(app->http, i);
-    pthread_mutex_unlock(&app->lock);
     return true;
 }
 
@@ -331,7 +323,7 @@ int api_serve(const struct serve_options *options)
         write_port(&app, port);
         atomic_store(&app.ready, true);
         LOG(LOG_INFO, "listening", log_s("address", options->address), log_i("port", port),
-            log_i("threads", (int64_t)app.loop_count));
+            log_i("threads", http_server_threads(app.http)));
         notify("READY=1");
         wait_for_signals(&app, &set);
         notify("STOPPING=1");

@@ -39,7 +39,7 @@ def test_the_place_of_a_mistake_counts_characters(admin):
 def test_a_value_of_the_wrong_kind_is_422_with_its_pointer(admin, field, value):
     body = {"name": "Kinds", field: value}
     refused = admin.post("companies", body)
-    assert refused.status == 422 and [e["pointer"] for e in refused.json["errors"]] == ["/" + field], refused.body
+    assert refused.status == 422 and refused.json["errors"][0]["pointer"] == "/" + field, refused.body
 
 
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1" * 400, "0." + "0" * 400 + "1", "1E+9999999999", "123456789012345678901234567890.12",
