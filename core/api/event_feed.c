@@ -98,7 +98,7 @@ static bool told(const struct principal *who, const struct feed_entry *k, size_t
 /* A change of hidden fields alone is no event for those to whom some field is hidden. */
 static bool concerns(const struct principal *who, const struct feed_entry *k)
 {
-    if (!str_is(k->action, "update")) return true;
+    if (!k->changed || !str_is(k->action, "update")) return true;
     for (size_t i = 0; i < k->changed_count; i++)
         if (told(who, k, i)) return true;
     return access_reads_all(who, k->entity);
