@@ -18,6 +18,20 @@ return {
   -- Plugins that are enabled, by the names of their folders.
   -- plugins = {},
 
+  -- What enabled plugins are told: names and values that their plugin.lua declares.
+  -- plugin_config = { acme_discounts = { most = 20 } },
+
+  -- What one call of a script may use, by kind of call: milliseconds, MiB of its Lua state, records it is handed, queries. These are the
+  -- defaults; name only what differs. Past half of one the log warns.
+  -- limits = {
+  --   load = { time_ms = 5000, memory_mb = 64 },
+  --   hook = { time_ms = 100, memory_mb = 64, rows = 2000, queries = 200 },
+  --   action = { time_ms = 500, memory_mb = 64, rows = 5000, queries = 500 },
+  --   route = { time_ms = 2000, memory_mb = 64, rows = 20000, queries = 1000 },
+  --   job = { time_ms = 5000, memory_mb = 64, rows = 100000, queries = 10000 },
+  --   computed = { time_ms = 20, memory_mb = 64, rows = 100, queries = 20 },
+  -- },
+
   -- Where the scripts lie.
   -- scripts = "scripts",
   -- workflows = "workflows",

@@ -2,6 +2,7 @@
  * else. The table `settings` below is the list of what it may say; the shipped config.lua explains each.
  * Order of force: option on the command line, config.lua, default. Folders in the file are relative to the
  * file. */
+#include "base/json.h"
 #include "base/suggest.h"
 #include "base/timezone.h"
 #include "cli/cli.h"
@@ -27,6 +28,7 @@ struct reading {
     const char *folder;      /* of the file: relative folders start here */
     size_t length;
     struct serve_options *out;
+    struct script_limits *limits; /* of the kind of call that is being read */
     bool ok;
 };
 
@@ -218,7 +220,121 @@ static void take_mail(struct reading *r, const struct setting *s)
         complain(r, s, say_language() == LANG_RU ? "таблица { url, from, … }" : "a table { url, from, … }");
 }
 
+/* ---- scripts: limits and what plugins are told ---- */
+
+#define LIMIT(which, member, type, shift)                                                                    \
+    static void take_limit_##which(struct reading *r, const struct setting *s)                               \
+    {                                                                                                        \
+        int64_t n;                                                                                           \
+        if (number(r, s, &n)) r->limits->member = (type)(n << (shift));                                      \
+    }
+LIMIT(time_ms, time_ms, int64_t, 0)
+LIMIT(memory_mb, memory, size_t, 20)
+LIMIT(rows, rows, int64_t, 0)
+LIMIT(queries, queries, int64_t, 0)
+
+static const struct setting limit_settings[] = {{"time_ms", take_limit_time_ms, 1, 600000},
+                                                {"memory_mb", take_limit_memory_mb, 8, 4096},
+                                                {"rows", take_limit_rows, 0, 10000000},
+                                                {"queries", take_limit_queries, 0, 1000000}};
+
+static void take_limits_of(struct reading *r, const struct setting *s, enum script_kind kind)
+{
+    r->limits = &r->out->scripts.limits[kind];
+    if (lua_istable(r->L, -1))
+        take_table(r, limit_settings, sizeof limit_settings / sizeof *limit_settings);
+    else
+        complain(r, s,
+                 say_language() == LANG_RU ? "таблица { time_ms, memory_mb, rows, queries }"
+                                           : "a table { time_ms, memory_mb, rows, queries }");
+}
+
+#define KIND(which, kind)                                                                                    \
+    static void take_limits_##which(struct reading *r, const struct setting *s)                              \
+    {                                                                                                        \
+        take_limits_of(r, s, kind);                                                                          \
+    }
+KIND(load, SCRIPT_LOAD)
+KIND(hook, SCRIPT_HOOK)
+KIND(action, SCRIPT_ACTION)
+KIND(route, SCRIPT_ROUTE)
+KIND(job, SCRIPT_JOB)
+KIND(computed, SCRIPT_COMPUTED)
+
+static const struct setting kinds[] = {
+    {"load", take_limits_load, 0, 0},     {"hook", take_limits_hook, 0, 0},
+    {"action", take_limits_action, 0, 0}, {"route", take_limits_route, 0, 0},
+    {"job", take_limits_job, 0, 0},       {"computed", take_limits_computed, 0, 0}};
+
+static void take_limits(struct reading *r, const struct setting *s)
+{
+    if (lua_istable(r->L, -1))
+        take_table(r, kinds, sizeof kinds / sizeof *kinds);
+    else
+        complain(r, s,
+                 say_language() == LANG_RU ? "таблица { hook = { … }, … }" : "a table { hook = { … }, … }");
+}
+
+static void write_value(lua_State *L, struct buf *b)
+{
+    struct str text;
+    if (lua_isboolean(L, -1)) {
+        json_bool(b, lua_toboolean(L, -1));
+    } else if (lua_isinteger(L, -1)) {
+        json_int(b, lua_tointeger(L, -1));
+    } else {
+        bool number = lua_type(L, -1) == LUA_TNUMBER;
+        text.p = lua_tolstring(L, -1, &text.n);
+        if (number)
+            json_raw(b, text);
+        else
+            json_str(b, text);
+    }
+}
+
+/* { plugin = { name = value } }, kept as JSON: the plugin's own description says what may stand there. */
+static bool write_plugin(lua_State *L, struct buf *b)
+{
+    json_object(b);
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        int type = lua_type(L, -1);
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN))
+            return lua_pop(L, 2), false;
+        json_key_any(b, str_of(lua_tostring(L, -2)));
+        write_value(L, b);
+    }
+    json_end_object(b);
+    return true;
+}
+
+static void take_plugin_config(struct reading *r, const struct setting *s)
+{
+    struct buf b;
+    bool ok = lua_istable(r->L, -1);
+    buf_init(&b, 1 << 20);
+    json_object(&b);
+    if (ok) lua_pushnil(r->L);
+    while (ok && lua_next(r->L, -2)) {
+        ok = lua_type(r->L, -2) == LUA_TSTRING && lua_istable(r->L, -1);
+        if (ok) json_key_any(&b, str_of(lua_tostring(r->L, -2)));
+        ok = ok && write_plugin(r->L, &b);
+        lua_pop(r->L, ok ? 1 : 2);
+    }
+    json_end_object(&b);
+    buf_char(&b, '\0');
+    if (ok && !b.failed)
+        r->out->scripts.plugin_config = settings_copy(b.p);
+    else
+        complain(r, s,
+                 say_language() == LANG_RU ? "таблица { плагин = { имя = значение } }"
+                                           : "a table { plugin = { name = value } }");
+    buf_free(&b);
+}
+
 static const struct setting settings[] = {
+    {"limits", take_limits, 0, 0},
+    {"plugin_config", take_plugin_config, 0, 0},
     {"address", take_address, 0, 0},
     {"data", take_data, 0, 0},
     {"time_zone", take_zone, 0, 0},

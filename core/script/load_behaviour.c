@@ -70,7 +70,8 @@ static void take_action(struct loader *l, int t)
         if (strcmp(action_kind_name(k), right) == 0) a->right = k;
     for (size_t i = 0; i < a->role_count; i++)
         if (!catalog_role(c, str_of(a->roles[i])))
-            load_fail(l, a->place, (struct str){0}, "action: there is no role \"%s\"", a->roles[i]);
+            load_fail(l, a->place, load_near_role(l, a->roles[i]), "action: there is no role \"%s\"",
+                      a->roles[i]);
     size_t n = load_list(l, t, "fields");
     struct field *fields = n ? load_alloc(l, n, sizeof *fields) : NULL;
     for (size_t i = 0; fields && i < n; i++) {
@@ -99,7 +100,8 @@ static void take_route(struct loader *l, int t)
             load_fail(l, r->place, (struct str){0}, "route %s %s is declared twice", r->method, r->path);
     for (size_t i = 0; i < r->role_count; i++)
         if (strcmp(r->roles[i], "*") != 0 && !catalog_role(c, str_of(r->roles[i])))
-            load_fail(l, r->place, (struct str){0}, "route: there is no role \"%s\"", r->roles[i]);
+            load_fail(l, r->place, load_near_role(l, r->roles[i]), "route: there is no role \"%s\"",
+                      r->roles[i]);
 }
 
 static void take_job(struct loader *l, int t)

@@ -177,7 +177,8 @@ void load_fill_field(struct loader *l, int t, struct field *f, const struct enti
     const char *pipeline = load_text(l, t, "pipeline");
     if (f->type == FIELD_STAGE && pipeline) {
         f->pipeline = catalog_pipeline(l->catalog, str_of(pipeline));
-        if (!f->pipeline) load_fail(l, f->place, (struct str){0}, "there is no pipeline \"%s\"", pipeline);
+        if (!f->pipeline)
+            load_fail(l, f->place, load_near_pipeline(l, pipeline), "there is no pipeline \"%s\"", pipeline);
         f->to = l->catalog->stage;
         if (!f->to)
             load_fail(l, f->place, (struct str){0}, "a field of type stage needs the entity \"stage\"");
@@ -356,12 +357,24 @@ static void try_default(struct loader *l, const struct field *f)
               mine.detail ? mine.detail : "wrong");
 }
 
+/* A reference to any entity keeps the entity's name in a column beside its own. */
+static void check_companion(struct loader *l, const struct entity *e, const struct field *f)
+{
+    char *beside = f->any ? arena_printf(l->arena, "%s_entity", f->name) : NULL;
+    const struct field *other = beside ? entity_field(e, str_of(beside)) : NULL;
+    if (other)
+        load_fail(l, other->place, (struct str){0},
+                  "field \"%s\" of %s: the reference \"%s\" keeps its entity under that name", beside,
+                  e->name, f->name);
+}
+
 void load_entity_details(struct loader *l)
 {
     load_each(l, "entity", take_details);
     for (size_t i = 0; i < l->catalog->entity_count && !l->failed; i++) {
         const struct entity *e = l->catalog->entities[i];
         for (size_t k = SYSTEM_FIELD_COUNT; e->fields && k < e->field_count; k++) {
+            check_companion(l, e, e->fields[k]);
             struct field *f = (struct field *)(uintptr_t)e->fields[k];
             if (f->formula_text) compile_formula(l, e, f);
             if (f->when_text) f->when = load_filter(l, f->place, "when", e, f->when_text);

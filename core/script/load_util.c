@@ -143,6 +143,24 @@ struct str load_near_entity(struct loader *l, const char *name)
     return s.best;
 }
 
+struct str load_near_pipeline(struct loader *l, const char *name)
+{
+    struct suggest s;
+    suggest_start(&s, str_of(name));
+    for (size_t i = 0; i < l->catalog->pipeline_count; i++)
+        suggest_try(&s, str_of(l->catalog->pipelines[i].name));
+    return s.best;
+}
+
+struct str load_near_role(struct loader *l, const char *name)
+{
+    struct suggest s;
+    suggest_start(&s, str_of(name));
+    for (size_t i = 0; i < l->catalog->role_count; i++)
+        suggest_try(&s, str_of(l->catalog->roles[i].code));
+    return s.best;
+}
+
 struct str load_near_field(struct loader *l, const struct entity *e, const char *name)
 {
     struct suggest s;

@@ -44,6 +44,8 @@ size_t load_count(struct loader *l, const char *kind);
 
 /* Names that are nearly right. */
 struct str load_near_entity(struct loader *l, const char *name);
+struct str load_near_pipeline(struct loader *l, const char *name);
+struct str load_near_role(struct loader *l, const char *name);
 struct str load_near_field(struct loader *l, const struct entity *e, const char *name);
 /* The entity of that name, or a mistake. */
 const struct entity *load_entity_named(struct loader *l, struct place p, const char *word, const char *name);

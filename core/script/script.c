@@ -46,6 +46,40 @@ static size_t collect(lua_State *L, struct error *e)
     return wrong;
 }
 
+/* ---- mistakes in the order of files and lines, each once ---- */
+
+static int by_place(const void *a, const void *b)
+{
+    const struct error_entry *x = *(struct error_entry *const *)a, *y = *(struct error_entry *const *)b;
+    int order = strcmp(x->file ? x->file : "", y->file ? y->file : "");
+    if (order == 0) order = (x->line > y->line) - (x->line < y->line);
+    return order ? order : strcmp(x->message, y->message);
+}
+
+static bool same(const struct error_entry *a, const struct error_entry *b)
+{
+    return by_place(&a, &b) == 0;
+}
+
+static void sort_mistakes(struct error *e)
+{
+    struct error_entry **all = arena_array(e->arena, e->count + 1, sizeof *all);
+    size_t n = 0;
+    if (!all || e->count == 0) return;
+    for (struct error_entry *i = e->first; i; i = i->next)
+        all[n++] = i;
+    qsort(all, n, sizeof *all, by_place);
+    e->first = e->last = all[0];
+    e->count = 1;
+    for (size_t i = 1; i < n; i++) {
+        if (same(e->last, all[i])) continue;
+        e->last->next = all[i];
+        e->last = all[i];
+        e->count++;
+    }
+    e->last->next = NULL;
+}
+
 struct build {
     uint64_t version;
     struct error *error;
@@ -70,6 +104,7 @@ static const struct catalog *build_catalog(struct script_state *s, struct error 
         error_add(e, NULL, "script_error", "%s", "%s", text ? text : "the declarations cannot be read");
         wrong++;
     }
+    sort_mistakes(e);
     if (b.catalog && wrong == 0) return b.catalog;
     catalog_unref(b.catalog);
     error_set(e, ERROR_SCRIPT_ERROR, "the scripts have mistakes", "в сценариях есть ошибки");

@@ -76,9 +76,10 @@ local function describe(kind, declared)
   if kind == "formula" or kind == "computed" then
     field.result = named.type
     field.type = kind
-    if not named.type then check.fail(field, kind .. " needs \"type\"")
-    else check.one_of(kind, field, "type", named.type, results) end
+    local known = named.type and check.one_of(kind, field, "type", named.type, results)
+    if not named.type then check.fail(field, kind .. " needs \"type\"") end
     if not named.expr then check.fail(field, kind .. " needs \"expr\"") end
+    if not known then field.expr = nil end -- what it gives cannot be checked
     if kind == "computed" then field.expr, field.fn = nil, check.fn(type(named.expr) == "function" and named.expr or nil) end
   end
   return field

@@ -148,7 +148,7 @@ core.export("chain", function(code)
     for key, value in pairs(type(declared) == "table" and declared or {}) do
       if math.type(key) ~= "integer" then
         if key == "label" then label = value
-        else check.fail(place, "chain has no attribute \"" .. tostring(key) .. "\"") end
+        else check.attributes("chain", place, { [key] = value }, { label = true }) end
       end
     end
     for i, member in ipairs(type(declared) == "table" and declared or {}) do
