@@ -12,7 +12,7 @@ states "lead" {
   way { { "disqualified", "dropped" }, "new" },
 }
 
-local mine = "responsible = @me or responsible in @my.reports or @role.crm_manager or @role.crm_admin"
+local mine = "responsible = @me or responsible in @my.absent or responsible in @my.reports or @role.crm_manager or @role.crm_admin"
 local distributes = "@role.crm_manager or @role.crm_marketeer or @role.crm_admin"
 
 -- A lead with somebody responsible is assigned, one without is new, however it came to be so.
@@ -69,7 +69,7 @@ action("lead", "take", { label = { en = "Take", ru = "Взять себе" }, wh
   end)
 
 action("lead", "reassign", {
-  label = { en = "Reassign", ru = "Переназначить" }, when = 'status = "assigned"', by = "responsible = @me or responsible in @my.reports or " .. distributes, fields = distribution(),
+  label = { en = "Reassign", ru = "Переназначить" }, when = 'status = "assigned"', by = "responsible = @me or responsible in @my.absent or responsible in @my.reports or " .. distributes, fields = distribution(),
 }, function(lead, args)
   lead.responsible = choose(lead, args)
 end)

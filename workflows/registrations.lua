@@ -108,7 +108,7 @@ end)
 
 -- ---- the vendor's side ----
 
-local reviewer = "responsible = @me or partner.responsible = @me or @role.crm_manager or @role.crm_admin"
+local reviewer = "responsible = @me or partner.responsible = @me or responsible in @my.absent or partner.responsible in @my.absent or @role.crm_manager or @role.crm_admin"
 
 action("registration", "review", { label = { en = "Take under review", ru = "Взять на рассмотрение" }, when = 'state = "submitted"', by = reviewer }, function(registration)
   registration.state, registration.responsible = "in_review", registration.responsible or crm.user.id
@@ -175,7 +175,7 @@ end)
 
 action("registration", "extend", {
   label = { en = "Extend the protection", ru = "Продлить защиту" }, when = 'state = "approved" and extended = false',
-  by = "partner.responsible = @me or @role.crm_manager or @role.crm_admin",
+  by = "partner.responsible = @me or partner.responsible in @my.absent or @role.crm_manager or @role.crm_admin",
 }, function(registration)
   registration.protected_until, registration.extended = days.add(registration.protected_until, limits.protection_days), true
 end)

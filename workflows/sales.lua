@@ -17,7 +17,7 @@ end
 
 pipeline "sales" {
   entity = "opportunity",
-  move = "responsible = @me or responsible in @my.reports or @role.crm_manager or @role.crm_admin",
+  move = "responsible = @me or responsible in @my.absent or responsible in @my.reports or @role.crm_manager or @role.crm_admin",
   skip = false,
   skip_by = "@role.crm_manager or @role.crm_admin", -- and only stages that say so: the pilot
   back = true,

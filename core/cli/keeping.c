@@ -188,7 +188,7 @@ static int access_matrix(const struct catalog *c, struct arena *arena)
                                              : "CRUDI"[rule->action];
             }
             if (c->roles[r].all_read) cell[ACTION_READ] = 'R';
-            if (c->roles[r].all_write) memcpy(cell, "CRUDI", 5);
+            if (c->roles[r].all_write && !c->entities[i]->server) memcpy(cell, "CRUDI", 5);
             printf(" %-10s", cell);
         }
         puts("");

@@ -254,7 +254,7 @@ static bool same_kind_of_set(const struct field *f, enum bind_kind kind)
     const char *to = f->to ? f->to->name : "";
     switch (kind) {
     case BIND_MY_DIRECTIONS: return strcmp(to, "direction") == 0;
-    case BIND_MY_GROUPS: return strcmp(to, "group") == 0;
+    case BIND_MY_GROUPS: return strcmp(to, "group") == 0 || f->index == SYSTEM_ID;
     case BIND_MY_REPORTS:
     case BIND_MY_ABSENT: return strcmp(to, "user") == 0 || f->index == SYSTEM_ID;
     case BIND_MY_ROLES: return strcmp(to, "role") == 0;
