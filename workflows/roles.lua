@@ -2,9 +2,10 @@
 --
 --   allow { actions, entities, where = …, fields = …, follow = …, of = … }
 --
--- "import" comes on top of creating or changing: which rows an import may write. `where` chooses rows, `fields` what of them. `follow = "record"` gives the rights that one has on the record under that field: to read it, or
+-- `where` chooses rows, `fields` what of them. `follow = "record"` gives the rights that one has on the record under that field: to read it, or
 -- to change it for all else. `of = "opportunity.company"` means: what a deal that one may read has as its company. For a change the row must
--- match before and after. `perigee access matrix` shows the result, `perigee access why` explains one case.
+-- match before and after. "import" comes on top of creating or changing: which rows an import may write. `perigee access matrix` shows the
+-- result, `perigee access why` explains one case.
 
 -- ---- relations: how somebody stands to a record ----
 -- @my.absent: colleagues who named me as their deputy and are away today; I stand to their records as they do.

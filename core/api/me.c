@@ -4,7 +4,8 @@
 static void write_entity_rights(struct call *c, const struct entity *e, struct buf *b)
 {
     bool some = false;
-    for (int a = 0; a < ACTION_KIND_COUNT; a++) {
+    int kinds = e->table ? ACTION_KIND_COUNT : ACTION_IMPORT; /* only records are imported */
+    for (int a = 0; a < kinds; a++) {
         if (!access_may(c->who, e, (enum action_kind)a)) continue;
         if (!some) {
             json_key(b, str_of(e->name));

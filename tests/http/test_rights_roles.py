@@ -78,7 +78,7 @@ def test_several_roles_are_the_union(house):
     assert cert.post("certifications", {"code": "one", "name": "One"}).status == 201 and both.post("certifications", {"code": "two", "name": "Two"}).status == 201
     assert both.post("campaigns", {"name": "C"}).status == 201 and cert.get("campaigns").status == 403
     rights = both.get("me").json["rights"]
-    assert set(rights["lead"]) == {"create", "read", "update"} and "create" in rights["certificate"]
+    assert set(rights["lead"]) == {"create", "read", "update", "import"} and "create" in rights["certificate"]
 
 
 def test_a_group_gives_its_roles_and_its_direction_at_once_and_takes_them_back(house):
@@ -302,7 +302,7 @@ def test_administrators_have_the_entities_of_plugins_too(tmp_path):
     try:
         admin, reader, seller = server.user("root", "crm_admin"), server.user("reader", "crm_read_admin"), server.user("seller", "crm_sales")
         animal = admin.made("animals", name="Lion")["id"]
-        assert admin.patch("animals/" + animal, {"name": "Tiger"}).status == 200 and set(admin.get("me").json["rights"]["animal"]) == {"create", "read", "update", "delete"}
+        assert admin.patch("animals/" + animal, {"name": "Tiger"}).status == 200 and set(admin.get("me").json["rights"]["animal"]) == {"create", "read", "update", "delete", "import"}
         assert reader.get("animals/" + animal).json["name"] == "Tiger" and reader.patch("animals/" + animal, {"name": "x"}).status == 403
         assert seller.get("animals/" + animal).status == 404 and seller.get("animals").status == 403 and "animal" not in seller.get("schema").json["entities"]
         assert admin.delete("animals/" + animal).status == 204
@@ -356,8 +356,8 @@ def test_the_matrix_is_printed_with_the_place_of_every_rule(house):
     rows = {line.split()[0]: line.split()[1:] for line in table.splitlines()[1:]}
     columns = table.splitlines()[0].split()
     cell = lambda entity, role: rows[entity][columns.index(role)]
-    assert cell("opportunity", "admin") == "CRUD" and cell("opportunity", "read_admin") == "-R--" and cell("opportunity", "sales") == "Cru-"
-    assert cell("lead", "partner") == "----" and cell("stage_change", "admin") == "-R--"
+    assert cell("opportunity", "admin") == "CRUDI" and cell("opportunity", "read_admin") == "-R---" and cell("opportunity", "sales") == "Cru--"
+    assert cell("lead", "partner") == "-----" and cell("stage_change", "admin") == "-R---"
     assert re.search(r"^  update +opportunity +workflows/roles\.lua:\d+  ", rules, re.M) and re.search(r"^crm_sales  workflows/roles\.lua:\d+", rules, re.M)
 
 

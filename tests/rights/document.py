@@ -71,6 +71,9 @@ RESOURCES = {
     "audit": {"admin": "CRUD", "read_admin": "R"},
 }
 
+# What an import may write, besides the right to write it at all: "import dir" of managers, "import leads" of marketeers.
+IMPORTS = {"manager": {"opportunity", "lead", "company", "contact", "partner"}, "marketeer": {"lead"}}
+
 ACTIONS = {"C": "create", "R": "read", "U": "update", "D": "delete"}
 
 # Of partner staff: never shown to them, on any path; and shown wherever they may read the record at all.
