@@ -68,6 +68,9 @@ struct desk {
     struct context context; /* the system's rights */
 };
 
+/* Settings alone; the settings and a reading connection. Both give the exit code as desk_open does. */
+int desk_start(struct desk *d, const struct options *o);
+int desk_open_reading(struct desk *d, const struct options *o);
 /* Loads the scripts, opens (and with `migrate` creates and migrates) the database. Returns the exit code, 0
  * when open. */
 int desk_open(struct desk *d, const struct options *o, bool migrate);

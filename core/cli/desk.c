@@ -1,4 +1,5 @@
 /* desk.c: opening the data folder for a command, and telling people what went wrong. */
+#include "base/log.h"
 #include "cli/cli.h"
 #include "store/schema.h"
 #include "store/trail.h"
@@ -50,24 +51,60 @@ static bool migrate_now(struct desk *d)
     return ok;
 }
 
+/* A command reads words, not lines for a machine. */
+int desk_start(struct desk *d, const struct options *o)
+{
+    *d = (struct desk){0};
+    umask(077);
+    log_configure(LOG_WARN, false);
+    arena_init(&d->arena, (size_t)256 << 20);
+    error_init(&d->error, &d->arena, say_language());
+    return settings_read(o, &d->settings) ? 0 : 2;
+}
+
+static bool there(struct desk *d)
+{
+    struct stat st;
+    return stat(d->settings.data, &st) == 0 ||
+           error_set(&d->error, ERROR_NOT_FOUND, "there is no data folder %s", "нет папки с данными %s",
+                     d->settings.data);
+}
+
+int desk_open_reading(struct desk *d, const struct options *o)
+{
+    int code = desk_start(d, o);
+    if (code) return code;
+    d->path = there(d) ? store_path(d->settings.data, &d->arena, &d->error) : NULL;
+    d->db = d->path ? db_open(d->path, DB_READ, &d->error) : NULL;
+    return d->db ? 0 : desk_fail(d);
+}
+
+/* What only looks or changes needs a database that something has filled. */
+static bool filled(struct desk *d)
+{
+    struct stmt *s = db_prepare(d->db, STR("PRAGMA user_version"), &d->error);
+    bool row = s && stmt_step(s, &d->error) == STEP_ROW, empty = row && stmt_int(s, 0) == 0;
+    db_release(s);
+    return row && (!empty || error_set(&d->error, ERROR_UNAVAILABLE, "%s is an empty database",
+                                       "%s это пустая база данных", d->path));
+}
+
 static bool open_database(struct desk *d, bool migrate)
 {
     struct stat st;
-    umask(077);
-    if (!migrate && stat(d->settings.data, &st) != 0)
-        return error_set(&d->error, ERROR_NOT_FOUND, "there is no data folder %s", "нет папки с данными %s",
-                         d->settings.data);
+    if (!migrate && !there(d)) return false;
     d->path = store_path(d->settings.data, &d->arena, &d->error);
+    if (d->path && !migrate && stat(d->path, &st) != 0)
+        return error_set(&d->error, ERROR_NOT_FOUND, "there is no database %s", "нет базы данных %s",
+                         d->path);
     d->db = d->path ? db_open(d->path, DB_WRITE, &d->error) : NULL;
-    return d->db && (!migrate || migrate_now(d));
+    return d->db && (migrate ? migrate_now(d) : filled(d));
 }
 
 int desk_open(struct desk *d, const struct options *o, bool migrate)
 {
-    *d = (struct desk){0};
-    arena_init(&d->arena, (size_t)256 << 20);
-    error_init(&d->error, &d->arena, say_language());
-    if (!settings_read(o, &d->settings)) return 2;
+    int code = desk_start(d, o);
+    if (code) return code;
     d->set = script_load(&d->settings.scripts, &d->error);
     if (!d->set) return desk_fail(d);
     error_clear(&d->error); /* warnings are for `check` */

@@ -1,4 +1,4 @@
-/* keeping.c: backup, restore, audit, doctor, access: looking after an installation. */
+/* keeping.c: audit, doctor, access: looking after an installation. */
 #include "base/clock.h"
 #include "base/id.h"
 #include "cli/cli.h"
@@ -8,44 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-/* ---- backup, restore ---- */
-
-static int backup(int argc, char **argv)
-{
-    struct options o;
-    struct desk d = {0};
-    if (!options_parse(argc, argv, "data= config= to=", &o) || !settings_read(&o, &d.settings)) return 2;
-    if (!options_need(&o, &command_backup, "to")) return 2;
-    arena_init(&d.arena, (size_t)16 << 20);
-    error_init(&d.error, &d.arena, say_language());
-    d.path = store_path(d.settings.data, &d.arena, &d.error);
-    d.db = d.path ? db_open(d.path, DB_READ, &d.error) : NULL;
-    int code = 0;
-    if (d.db && store_backup(d.db, option(&o, "to", ""), &d.error))
-        printf("%s: written and checked\n", option(&o, "to", ""));
-    else
-        code = desk_fail(&d);
-    desk_close(&d);
-    return code;
-}
-
-static int restore(int argc, char **argv)
-{
-    struct options o;
-    struct desk d = {0};
-    if (!options_parse(argc, argv, "data= config= from=", &o) || !settings_read(&o, &d.settings)) return 2;
-    if (!options_need(&o, &command_restore, "from")) return 2;
-    arena_init(&d.arena, (size_t)16 << 20);
-    error_init(&d.error, &d.arena, say_language());
-    int code = 0;
-    if (store_restore(option(&o, "from", ""), d.settings.data, &d.error))
-        printf("%s: restored and checked\n", d.settings.data);
-    else
-        code = desk_fail(&d);
-    desk_close(&d);
-    return code;
-}
 
 /* ---- audit, doctor ---- */
 
@@ -61,7 +23,8 @@ static int audit(int argc, char **argv)
         if (!trail_verify(d.db, 1, &bad, &count, &d.error))
             code = desk_fail(&d);
         else if (bad) {
-            printf("entry %lld was changed or does not follow from the one before\n", (long long)bad);
+            printf("entry %lld is missing, was changed, or does not follow from the one before\n",
+                   (long long)bad);
             code = 1;
         } else
             printf("%lld entries, each follows from the one before\n", (long long)count);
@@ -213,11 +176,6 @@ static int access_command(int argc, char **argv)
     return code;
 }
 
-const struct command command_backup = {"backup", "--data DIR --to FILE",
-                                       "copy the database while it is used, and check the copy", backup};
-const struct command command_restore = {"restore", "--from FILE --data DIR",
-                                        "make a data folder from a backup; an existing one is not touched",
-                                        restore};
 const struct command command_access = {
     "access", "why --data DIR --user L --action A --record ID | matrix --data DIR",
     "which rule says yes or no; or all of them as a table", access_command};

@@ -44,7 +44,7 @@ static int plan_or_migrate(int argc, char **argv, bool doing)
     int code = desk_open(&d, &o, false);
     if (code == 0) {
         bool drop = option_given(&o, "allow-drop");
-        bool ok = store_prepare(d.db, &d.error) && db_begin(d.db, true, &d.error) &&
+        bool ok = (!doing || store_prepare(d.db, &d.error)) && db_begin(d.db, true, &d.error) &&
                   schema_plan(d.db, d.set->catalog, &d.arena, &plan, &d.error);
         for (const struct schema_step *s = ok ? plan.first : NULL; s; s = s->next)
             if (s->words[0]) printf("%s%s\n", s->words, s->loses && !drop ? " (only with --allow-drop)" : "");

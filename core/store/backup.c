@@ -1,139 +1,83 @@
-/* backup.c: copies of a database while it is used (SQLite's online backup), each checked before it is called
- * one, and the way back. */
+/* backup.c: copies of a data folder while it is used, each checked before it is called one, and the way back.
+ *
+ *   FOLDER/perigee.db   one snapshot (SQLite's online backup), no -wal beside it
+ *   FOLDER/files/       what the snapshot may refer to: files are named by their hash and only ever added, so
+ * that copying them after the database leaves none out
+ *
+ * A copy grows under the name FOLDER.partial and is renamed when it is whole and on disk. */
 #include "store/engine.h"
 #include "store/store.h"
-#include "store/trail.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-bool store_secret(struct db *d, unsigned char secret[32], struct error *e)
+#define PAGES_PER_STEP 2048
+#define CHUNK 65536
+#define DEPTH_MAX 8 /* of folders below files/ */
+
+static bool failed(const char *path, struct error *e)
 {
-    struct stmt *s = db_prepare(d, STR("SELECT value FROM perigee_meta WHERE key = 'secret'"), e);
-    if (!s) return false;
-    bool row = stmt_step(s, e) == STEP_ROW;
-    struct str hex = row ? stmt_text(s, 0) : (struct str){NULL, 0};
-    for (size_t i = 0; i < 32 && hex.n == 64; i++) {
-        unsigned value = 0;
-        sscanf(hex.p + i * 2, "%2x", &value);
-        secret[i] = (unsigned char)value;
+    switch (errno) {
+    case EEXIST:
+    case ENOTEMPTY: return error_set(e, ERROR_CONFLICT, "%s exists already", "%s уже существует", path);
+    case ENOENT: return error_set(e, ERROR_NOT_FOUND, "there is no %s", "нет %s", path);
+    case ENOSPC:
+    case EDQUOT:
+        return error_set(e, ERROR_UNAVAILABLE, "the disk is full: %s cannot be written",
+                         "диск заполнен: %s не записывается", path);
+    default: return error_set(e, ERROR_UNAVAILABLE, "%s: %s", "%s: %s", path, strerror(errno));
     }
-    db_release(s);
-    return hex.n == 64 ? true
-                       : error_set(e, ERROR_UNAVAILABLE, "the database has no secret: it was not prepared",
-                                   "в базе нет ключа: она не подготовлена");
 }
 
-static bool check_pragma(struct db *d, const char *pragma, struct error *e)
+static const char *below(const char *folder, const char *name, struct error *e)
 {
-    struct stmt *s = db_prepare(d, str_of(pragma), e);
-    if (!s) return false;
-    bool ok = true;
-    enum step step;
-    while (ok && (step = stmt_step(s, e)) == STEP_ROW) {
-        struct str said = stmt_text(s, 0);
-        ok = str_is(said, "ok");
-        if (!ok)
-            error_set(e, ERROR_UNAVAILABLE, "the database is damaged: %.*s", "база данных повреждена: %.*s",
-                      STR_ARG(said));
-    }
-    db_release(s);
-    return ok && step == STEP_DONE;
+    const char *path = arena_printf(e->arena, "%s/%s", folder, name);
+    if (!path) error_no_memory(e);
+    return path;
 }
 
-static bool check_keys(struct db *d, struct error *e)
+static bool sync_path(const char *path, struct error *e)
 {
-    struct stmt *s = db_prepare(d, STR("PRAGMA foreign_key_check"), e);
-    if (!s) return false;
-    enum step step = stmt_step(s, e);
-    if (step == STEP_ROW)
-        error_set(e, ERROR_UNAVAILABLE, "the database is damaged: a row of %.*s refers to nothing",
-                  "база данных повреждена: строка таблицы %.*s ссылается в никуда", STR_ARG(stmt_text(s, 0)));
-    db_release(s);
-    return step == STEP_DONE;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (!ok) failed(path, e);
+    if (fd >= 0) close(fd);
+    return ok;
 }
 
-#define LINKS_AT_START 1000
+/* ---- the database ---- */
 
-/* At start only what takes a bounded time: the last links of the log. */
-bool store_check(struct db *d, bool full, struct error *e)
+/* All steps read one snapshot: without the transaction every commit of a busy server would make SQLite begin
+ * anew. */
+static bool copy_pages(struct db *from, sqlite3 *to, const char *path, struct error *e)
 {
-    int64_t last = 0, bad = 0, count = 0;
-    struct stmt *s = db_prepare(d, STR("SELECT coalesce(max(seq), 0) FROM perigee_log"), e);
-    if (!s) return false;
-    bool ok = stmt_step(s, e) == STEP_ROW;
-    last = ok ? stmt_int(s, 0) : 0;
+    bool own = !db_in_transaction(from);
+    struct stmt *s = NULL;
+    if (!own || db_begin(from, false, e)) s = db_prepare(from, STR("SELECT count(*) FROM sqlite_schema"), e);
+    bool pinned = s && stmt_step(s, e) == STEP_ROW;
     db_release(s);
-    int64_t from = full || last < LINKS_AT_START ? 1 : last - LINKS_AT_START;
-    if (!ok || !trail_verify(d, from, &bad, &count, e)) return false;
-    if (bad)
-        return error_set(e, ERROR_UNAVAILABLE,
-                         "the log does not follow from itself at entry %lld: it was changed",
-                         "журнал изменён: запись %lld не следует из предыдущей", (long long)bad);
-    return !full || (check_pragma(d, "PRAGMA integrity_check", e) && check_keys(d, e));
-}
-
-static bool copy(sqlite3 *from, sqlite3 *to, struct error *e)
-{
-    sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
-    if (!b)
-        return error_set(e, ERROR_INTERNAL, "the copy cannot start: %s", "копирование не начинается: %s",
-                         sqlite3_errmsg(to));
-    int code, tries = 0;
-    do {
-        code = sqlite3_backup_step(b, 2048);
-        if (code == SQLITE_BUSY || code == SQLITE_LOCKED) {
-            sqlite3_sleep(10);
-            if (++tries > 3000) break;
-        }
-    } while (code == SQLITE_OK || code == SQLITE_BUSY || code == SQLITE_LOCKED);
-    int end = sqlite3_backup_finish(b);
+    sqlite3_backup *b = pinned ? sqlite3_backup_init(to, "main", from->handle, "main") : NULL;
+    int code = SQLITE_OK;
+    while (b && code == SQLITE_OK)
+        code = sqlite3_backup_step(b, PAGES_PER_STEP);
+    int end = b ? sqlite3_backup_finish(b) : sqlite3_errcode(to);
+    if (own) db_rollback(from);
+    if (!pinned) return false;
     if (code == SQLITE_DONE && end == SQLITE_OK) return true;
-    return error_set(e, ERROR_UNAVAILABLE, "the copy failed: %s", "копирование не удалось: %s",
-                     sqlite3_errstr(code == SQLITE_DONE ? end : code));
-}
-
-/* A file of our own that nobody else can read; refuses to overwrite. */
-static bool reserve(const char *path, struct error *e)
-{
-    int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        if (errno == EEXIST)
-            return error_set(e, ERROR_CONFLICT, "%s exists already", "%s уже существует", path);
-        return error_set(e, ERROR_UNAVAILABLE, "%s cannot be created: %s", "%s нельзя создать: %s", path,
-                         strerror(errno));
+    code = end == SQLITE_OK ? code : end;
+    if ((code & 0xff) == SQLITE_FULL) {
+        errno = ENOSPC;
+        return failed(path, e);
     }
-    close(fd);
-    return true;
-}
-
-/* In one step, so that writers need not be waited out: the snapshot lasts as long as the copying. */
-bool store_copy(struct db *d, const char *to, struct error *e)
-{
-    if (!reserve(to, e)) return false;
-    sqlite3 *out = NULL;
-    sqlite3_backup *b = NULL;
-    int code = sqlite3_open_v2(to, &out, SQLITE_OPEN_READWRITE, NULL);
-    if (code == SQLITE_OK) code = sqlite3_exec(out, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
-    if (code == SQLITE_OK) b = sqlite3_backup_init(out, "main", d->handle, "main");
-    if (b) {
-        code = sqlite3_backup_step(b, -1);
-        int end = sqlite3_backup_finish(b);
-        code = code == SQLITE_DONE ? end : code;
-    } else if (code == SQLITE_OK) {
-        code = sqlite3_errcode(out);
-    }
-    sqlite3_close(out);
-    if (code == SQLITE_OK) return true;
-    unlink(to);
-    return error_set(e, ERROR_UNAVAILABLE, "the copy failed: %s", "копирование не удалось: %s",
+    return error_set(e, ERROR_UNAVAILABLE, "%s: the copy failed: %s", "%s: копирование не удалось: %s", path,
                      sqlite3_errstr(code));
 }
 
-static bool checked_copy(const char *path, struct error *e)
+static bool check_copy(const char *path, struct error *e)
 {
     struct db *d = db_open(path, DB_READ, e);
     bool ok = d && store_check(d, true, e);
@@ -141,32 +85,165 @@ static bool checked_copy(const char *path, struct error *e)
     return ok;
 }
 
-bool store_backup(struct db *d, const char *to, struct error *e)
+/* For work that is thrown away: neither checked nor synced. */
+bool store_copy(struct db *d, const char *to, struct error *e)
 {
-    if (!reserve(to, e)) return false;
     sqlite3 *out = NULL;
-    bool ok = sqlite3_open_v2(to, &out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK &&
-              copy(d->handle, out, e);
-    /* A backup is one file: no -wal beside it. */
-    ok = ok && sqlite3_exec(out, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) == SQLITE_OK;
+    struct stat st;
+    if (lstat(to, &st) == 0) {
+        errno = EEXIST;
+        return failed(to, e);
+    }
+    int code = sqlite3_open_v2(to, &out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    if (code == SQLITE_OK) code = sqlite3_exec(out, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
+    bool ok = code == SQLITE_OK ? copy_pages(d, out, to, e) : engine_fail_open(out, code, to, e);
     sqlite3_close(out);
-    if (ok && checked_copy(to, e)) return true;
-    unlink(to);
-    return e->kind == ERROR_NONE
-               ? error_set(e, ERROR_UNAVAILABLE, "%s cannot be written", "%s не записывается", to)
-               : false;
+    if (!ok) unlink(to);
+    return ok;
+}
+
+static bool copy_database(struct db *from, const char *to, struct error *e)
+{
+    sqlite3 *out = NULL;
+    int code = sqlite3_open_v2(to, &out, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+    if (code != SQLITE_OK) {
+        engine_fail_open(out, code, to, e);
+        sqlite3_close(out);
+        return false;
+    }
+    bool ok = copy_pages(from, out, to, e);
+    if (ok && sqlite3_exec(out, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) != SQLITE_OK)
+        ok = error_set(e, ERROR_UNAVAILABLE, "%s: %s", "%s: %s", to, sqlite3_errmsg(out));
+    sqlite3_close(out);
+    return ok && chmod(to, 0600) == 0 && check_copy(to, e) && sync_path(to, e);
+}
+
+/* ---- the files ---- */
+
+static bool copy_bytes(int in, int out)
+{
+    char chunk[CHUNK];
+    ssize_t n;
+    while ((n = read(in, chunk, sizeof chunk)) > 0)
+        for (ssize_t done = 0, k; done < n; done += k)
+            if ((k = write(out, chunk + done, (size_t)(n - done))) < 0) return false;
+    return n == 0 && fsync(out) == 0;
+}
+
+static bool copy_file(const char *from, const char *to, struct error *e)
+{
+    int in = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (in < 0) return failed(from, e);
+    int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool ok = out >= 0 && copy_bytes(in, out);
+    if (!ok) failed(to, e);
+    if (out >= 0) close(out);
+    close(in);
+    return ok;
+}
+
+static bool copy_folder(const char *from, const char *to, int depth, struct error *e);
+
+static bool copy_entry(const char *from, const char *to, int depth, struct error *e)
+{
+    struct stat st;
+    if (lstat(from, &st) != 0)
+        return errno == ENOENT || failed(from, e); /* removed meanwhile: no longer referred to */
+    if (S_ISDIR(st.st_mode)) return copy_folder(from, to, depth + 1, e);
+    return !S_ISREG(st.st_mode) || copy_file(from, to, e);
+}
+
+/* Names that begin with a dot are of files still being received. */
+static bool copy_folder(const char *from, const char *to, int depth, struct error *e)
+{
+    DIR *folder = depth < DEPTH_MAX ? opendir(from) : NULL;
+    if (!folder)
+        return depth < DEPTH_MAX && errno == ENOENT ? mkdir(to, 0700) == 0 || failed(to, e) : failed(from, e);
+    bool ok = mkdir(to, 0700) == 0 || failed(to, e);
+    for (const struct dirent *i; ok && (i = readdir(folder));) {
+        if (i->d_name[0] == '.') continue;
+        const char *a = below(from, i->d_name, e), *b = below(to, i->d_name, e);
+        ok = a && b && copy_entry(a, b, depth, e);
+    }
+    closedir(folder);
+    return ok && sync_path(to, e);
+}
+
+static void remove_tree(const char *path, int depth, struct error *e)
+{
+    DIR *folder = depth < DEPTH_MAX + 2 ? opendir(path) : NULL;
+    for (const struct dirent *i; folder && (i = readdir(folder));) {
+        if (strcmp(i->d_name, ".") == 0 || strcmp(i->d_name, "..") == 0) continue;
+        const char *inner = below(path, i->d_name, e);
+        if (inner && unlink(inner) != 0) remove_tree(inner, depth + 1, e);
+    }
+    if (folder) closedir(folder);
+    rmdir(path);
+}
+
+/* ---- both ---- */
+
+static const char *parent_of(const char *path, struct error *e)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash) return ".";
+    const char *parent =
+        slash == path ? "/" : arena_dup(e->arena, (struct str){path, (size_t)(slash - path)});
+    if (!parent) error_no_memory(e);
+    return parent;
+}
+
+/* "a/b/" → "a/b" */
+static const char *trimmed(const char *path, struct error *e)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    const char *out = arena_dup(e->arena, (struct str){path, n});
+    if (!out) error_no_memory(e);
+    return out;
+}
+
+/* A folder without entries may be taken, any other thing not. */
+static bool unused(const char *path, struct error *e)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0) return errno == ENOENT || failed(path, e);
+    if (S_ISDIR(st.st_mode) && rmdir(path) == 0) return true;
+    errno = EEXIST;
+    return failed(path, e);
+}
+
+static bool copy_whole(struct db *d, const char *files, const char *to, struct error *e)
+{
+    to = trimmed(to, e);
+    const char *partial = to ? arena_printf(e->arena, "%s.partial", to) : NULL,
+               *parent = to ? parent_of(to, e) : NULL;
+    if (!partial || !parent) return error_no_memory(e);
+    if (!unused(to, e) || !store_make_folder(parent, e)) return false;
+    if (mkdir(partial, 0700) != 0) return failed(partial, e);
+    const char *database = below(partial, "perigee.db", e), *copies = below(partial, "files", e);
+    bool ok = database && copies && copy_database(d, database, e) && copy_folder(files, copies, 0, e) &&
+              sync_path(partial, e);
+    if (ok && (!unused(to, e) || rename(partial, to) != 0)) ok = failed(to, e);
+    if (!ok) remove_tree(partial, 0, e);
+    return ok && sync_path(parent, e);
+}
+
+bool store_backup(struct db *d, const char *dir, const char *to, struct error *e)
+{
+    const char *files = below(dir, "files", e);
+    return files && copy_whole(d, files, to, e);
 }
 
 bool store_restore(const char *from, const char *dir, struct error *e)
 {
     struct stat st;
-    if (stat(from, &st) != 0)
-        return error_set(e, ERROR_NOT_FOUND, "%s cannot be read: %s", "%s не читается: %s", from,
-                         strerror(errno));
-    struct db *source = db_open(from, DB_READ, e);
-    if (!source) return false;
-    const char *path = store_path(dir, e->arena, e);
-    bool ok = store_check(source, true, e) && path && store_backup(source, path, e);
-    db_close(source);
+    if (stat(from, &st) != 0) return failed(from, e);
+    const char *database = S_ISDIR(st.st_mode) ? below(from, "perigee.db", e) : from,
+               *files = below(from, "files", e);
+    struct db *d = database && files ? db_open(database, DB_READ, e) : NULL;
+    bool ok = d && store_check(d, true, e) && copy_whole(d, files, dir, e);
+    db_close(d);
     return ok;
 }

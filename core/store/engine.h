@@ -31,6 +31,7 @@ struct stmt_list {
  * two). */
 struct trail_memory {
     bool known;
+    bool appended; /* this transaction has added entries, so that its end is to be sealed */
     int64_t seq;
     unsigned char hash[32];
 };
@@ -49,6 +50,9 @@ struct db {
     struct arena scratch; /* of one call of an SQL function */
     struct trail_memory trail;
 };
+
+/* trail.c: before a COMMIT: writes down where the log ends now, when the transaction added to it. */
+bool engine_seal_trail(struct db *d, struct error *e);
 
 /* sqlite_functions.c */
 bool engine_functions(struct db *d);

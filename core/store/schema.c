@@ -2,10 +2,12 @@
  * table, column, link table, index and search index was made; a difference there is a step of the plan. */
 #include "store/schema.h"
 
+#include "base/clock.h"
+#include "store/filter.h"
 #include "store/schema_sql.h"
 #include "store/search.h"
 
-#include <stdlib.h>
+#include <inttypes.h>
 
 struct known { /* a row of perigee_schema */
     struct known *next;
@@ -84,15 +86,78 @@ static void drop(struct planner *p, const struct known *k, const char *sql, cons
 
 /* ---- tables and columns ---- */
 
-static void type_changed(struct planner *p, const struct entity *e, const struct field *f)
+static void refuse(struct planner *p, const struct entity *e, const struct field *f, const char *code,
+                   const char *en, const char *ru)
 {
-    struct error_entry *entry =
-        error_add(p->error, NULL, "type_changed",
-                  "field %s.%s has another kind of content in the database: give the new field another name",
-                  "поле %s.%s в базе хранится иначе: дайте новому полю другое имя", e->name, f->name);
+    struct error_entry *entry = error_add(p->error, NULL, code, "field %s.%s %s", "поле %s.%s %s", e->name,
+                                          f->name, p->error->lang == LANG_RU ? ru : en);
     entry->file = f->place.file;
     entry->line = f->place.line;
     p->mistakes++;
+}
+
+static void type_changed(struct planner *p, const struct entity *e, const struct field *f)
+{
+    refuse(p, e, f, "type_changed",
+           "has another kind of content in the database: give the new field another name",
+           "в базе хранится иначе: дайте новому полю другое имя");
+}
+
+/* Whether the table has rows; a failure counts as yes and is in the error. */
+static bool has_rows(struct planner *p, const struct entity *e)
+{
+    char *sql = arena_printf(p->arena, "SELECT 1 FROM %s LIMIT 1", e->table);
+    struct stmt *s = sql ? db_prepare(p->db, str_of(sql), p->error) : NULL;
+    enum step step = s ? stmt_step(s, p->error) : STEP_ERROR;
+    db_release(s);
+    return step != STEP_DONE;
+}
+
+/* The field's default as an SQL literal, for rows that are there already; NULL: it has none that suits them
+ * all. */
+static const char *default_literal(struct planner *p, const struct field *f)
+{
+    struct filter_env env = {.now = clock_now(),
+                             .my_directions = STR("[]"),
+                             .my_groups = STR("[]"),
+                             .my_reports = STR("[]"),
+                             .my_roles = STR("[]")};
+    struct value v;
+    struct error ignored;
+    error_init(&ignored, p->arena, p->error->lang);
+    if (!f->default_expr || strncmp(f->default_expr, "@my", 3) == 0 ||
+        !filter_parse_value(f, str_of(f->default_expr), &env, p->arena, &v, &ignored) || v.type == VALUE_NULL)
+        return NULL;
+    if (v.type != VALUE_TEXT && v.type != VALUE_SET) return arena_printf(p->arena, "%" PRId64, v.i);
+    struct buf b;
+    buf_init(&b, 65536);
+    buf_cstr(&b, "'");
+    for (size_t i = 0; i < v.s.n; i++)
+        buf_add(&b, v.s.p[i] == '\'' ? "''" : v.s.p + i, v.s.p[i] == '\'' ? 2 : 1);
+    buf_cstr(&b, "'");
+    const char *out = b.failed ? NULL : arena_dup(p->arena, buf_view(&b));
+    buf_free(&b);
+    return out;
+}
+
+/* ADD COLUMN takes one column at a time (an `any` reference has a second one), and none that refers to
+ * something with a default (https://www.sqlite.org/lang_altertable.html): such a one is filled by a second
+ * statement. */
+static const char *add_column(struct planner *p, const struct entity *e, const struct field *f, bool required,
+                              const char *fallback)
+{
+    bool pointing = f->type == FIELD_REF || f->type == FIELD_STAGE, filled = fallback && pointing;
+    const char *column = schema_column(p->arena, f, required && !filled, filled ? NULL : fallback);
+    const char *comma = column && f->any ? strstr(column, ", \"") : NULL;
+    const char *first = comma ? arena_dup(p->arena, (struct str){column, (size_t)(comma - column)}) : column;
+    if (!first) return NULL;
+    if (comma)
+        return arena_printf(p->arena, "ALTER TABLE %s ADD COLUMN %s; ALTER TABLE %s ADD COLUMN %s", e->table,
+                            first, e->table, comma + 2);
+    if (filled)
+        return arena_printf(p->arena, "ALTER TABLE %s ADD COLUMN %s; UPDATE %s SET %s = %s", e->table, first,
+                            e->table, f->column, fallback);
+    return arena_printf(p->arena, "ALTER TABLE %s ADD COLUMN %s", e->table, first);
 }
 
 static void plan_column(struct planner *p, const struct entity *e, const struct field *f, bool new_table)
@@ -111,15 +176,14 @@ static void plan_column(struct planner *p, const struct entity *e, const struct 
     }
     if (k && strcmp(k->made_from, made) != 0) type_changed(p, e, f);
     if (k) return;
-    const char *column = schema_column(p->arena, f, true);
-    /* ADD COLUMN takes one column at a time: an `any` reference has a second one. */
-    const char *comma = column && f->any ? strstr(column, ", \"") : NULL;
-    const char *first = comma ? arena_dup(p->arena, (struct str){column, (size_t)(comma - column)}) : column;
-    const char *sql = first ? arena_printf(p->arena, "ALTER TABLE %s ADD COLUMN %s%s%s%s%s", e->table, first,
-                                           comma ? "; ALTER TABLE " : "", comma ? e->table : "",
-                                           comma ? " ADD COLUMN " : "", comma ? comma + 2 : "")
-                            : NULL;
-    add(p, "column", e->name, f->name, made, sql,
+    bool required = schema_required(f), rows = required && has_rows(p, e);
+    const char *fallback = rows ? default_literal(p, f) : NULL;
+    if (rows && !fallback)
+        refuse(p, e, f, "required",
+               "is required, but there are records without it: give it a default, or require it later",
+               "обязательно, но уже есть записи без него: задайте значение по умолчанию или сделайте поле "
+               "обязательным позже");
+    add(p, "column", e->name, f->name, made, add_column(p, e, f, required, fallback),
         arena_printf(p->arena, "add field %s.%s (%s)", e->name, f->name, field_type_name(f->type)));
 }
 
@@ -274,20 +338,13 @@ static bool remember(struct db *d, const struct schema_step *s, struct error *e)
     return step == STEP_DONE;
 }
 
-/* A step may hold two statements, divided by "; ". */
 static bool execute(struct db *d, const struct schema_step *s, struct error *e)
 {
-    char *text = s->sql[0] ? strdup(s->sql) : NULL;
-    if (!s->sql[0]) return true;
-    if (!text) return error_no_memory(e);
-    char *second = strstr(text, "; ALTER TABLE ");
-    if (second) *second = '\0';
-    bool ok = db_exec(d, text, e) && (!second || db_exec(d, second + 2, e));
-    free(text);
-    if (!ok && e->kind == ERROR_DUPLICATE)
+    if (!s->sql[0] || db_exec(d, s->sql, e)) return true;
+    if (e->kind == ERROR_DUPLICATE)
         error_add(e, NULL, "not_unique", "cannot %s: there are records with the same value",
                   "нельзя выполнить (%s): есть записи с одинаковым значением", s->words);
-    return ok;
+    return false;
 }
 
 bool schema_apply(struct db *d, const struct catalog *c, const struct schema_plan *plan, bool allow_drop,

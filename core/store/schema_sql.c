@@ -17,19 +17,18 @@ static bool is_text(const struct field *f)
     return t == VALUE_TEXT || t == VALUE_SET;
 }
 
-static void column(struct buf *b, const struct field *f, bool added)
+static void column(struct buf *b, const struct field *f, bool required, const char *fallback)
 {
-    bool required = f->required && !f->when && !added;
     bool stamped = f->index == SYSTEM_CREATED_AT || f->index == SYSTEM_UPDATED_AT;
     buf_printf(b, "%s %s", f->column, is_text(f) ? "TEXT" : "INTEGER");
     if (f->index == SYSTEM_VERSION || f->index == SYSTEM_ACTIVE)
         buf_cstr(b, " NOT NULL DEFAULT 1");
     else if (required || stamped)
         buf_cstr(b, " NOT NULL");
+    if (fallback) buf_printf(b, " DEFAULT %s", fallback);
     if (f->type == FIELD_BOOLEAN) buf_printf(b, " CHECK (%s IN (0, 1))", f->column);
-    if (f->type == FIELD_JSON || f->type == FIELD_OPTIONS)
-        if (f->type == FIELD_PERCENT && !f->has_min && !f->has_max)
-            buf_printf(b, " CHECK (%s BETWEEN 0 AND 10000)", f->column);
+    if (f->type == FIELD_PERCENT && !f->has_min && !f->has_max)
+        buf_printf(b, " CHECK (%s BETWEEN 0 AND 10000)", f->column);
     if (f->type == FIELD_REF && f->to && !f->any) {
         if (f->to->setting)
             buf_printf(b, " REFERENCES %s(%s) ON UPDATE CASCADE", f->to->table, f->to->code->column);
@@ -47,11 +46,16 @@ static const char *keep(struct arena *arena, struct buf *b)
     return text;
 }
 
-const char *schema_column(struct arena *arena, const struct field *f, bool added)
+bool schema_required(const struct field *f)
+{
+    return f->required && !f->when;
+}
+
+const char *schema_column(struct arena *arena, const struct field *f, bool required, const char *fallback)
 {
     struct buf b;
     buf_init(&b, 4096);
-    column(&b, f, added);
+    column(&b, f, required, fallback);
     return keep(arena, &b);
 }
 
@@ -64,7 +68,7 @@ const char *schema_table(struct arena *arena, const struct entity *e)
         const struct field *f = e->fields[i];
         if (!schema_has_column(f)) continue;
         buf_cstr(&b, ", ");
-        column(&b, f, false);
+        column(&b, f, schema_required(f), NULL);
         if (f == e->code) buf_cstr(&b, " UNIQUE"); /* the parent key of references to a setting */
     }
     buf_cstr(&b, ") STRICT");

@@ -8,8 +8,11 @@
 /* True when the field has a column in its entity's table. */
 bool schema_has_column(const struct field *f);
 
-/* `"amount" INTEGER NOT NULL …`; without NOT NULL when it is added to a table that exists. */
-const char *schema_column(struct arena *arena, const struct field *f, bool added);
+/* True when every row must have a value. */
+bool schema_required(const struct field *f);
+
+/* `"amount" INTEGER NOT NULL DEFAULT 7 …`; `fallback` is an SQL literal or NULL. */
+const char *schema_column(struct arena *arena, const struct field *f, bool required, const char *fallback);
 
 /* CREATE TABLE … of an entity with all its columns. */
 const char *schema_table(struct arena *arena, const struct entity *e);

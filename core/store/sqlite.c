@@ -425,13 +425,14 @@ static void run_quietly(struct db *d, struct str sql)
 bool db_begin(struct db *d, bool write, struct error *e)
 {
     d->savepoints = 0;
-    d->trail.known = false;
+    d->trail = (struct trail_memory){0};
     return run(d, write ? STR("BEGIN IMMEDIATE") : STR("BEGIN"), e);
 }
 
 bool db_commit(struct db *d, struct error *e)
 {
-    d->trail.known = false;
+    if (!engine_seal_trail(d, e)) return false;
+    d->trail = (struct trail_memory){0};
     if (!run(d, STR("COMMIT"), e)) return false;
     d->savepoints = 0;
     return true;
@@ -440,7 +441,7 @@ bool db_commit(struct db *d, struct error *e)
 void db_rollback(struct db *d)
 {
     d->savepoints = 0;
-    d->trail.known = false;
+    d->trail = (struct trail_memory){0};
     if (db_in_transaction(d)) run_quietly(d, STR("ROLLBACK"));
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sodium.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,6 +37,12 @@ static bool make_folder(char *dir, struct error *e)
         *slash = end;
         if (failed || end == '\0') return !failed;
     }
+}
+
+bool store_make_folder(const char *dir, struct error *e)
+{
+    char *copy = arena_dup(e->arena, str_of(dir));
+    return copy ? make_folder(copy, e) : error_no_memory(e);
 }
 
 const char *store_path(const char *dir, struct arena *arena, struct error *e)
@@ -122,6 +129,23 @@ bool store_prepare(struct db *d, struct error *e)
     if (ok && db_commit(d, e)) return true;
     db_rollback(d);
     return false;
+}
+
+bool store_secret(struct db *d, unsigned char secret[32], struct error *e)
+{
+    struct stmt *s = db_prepare(d, STR("SELECT value FROM perigee_meta WHERE key = 'secret'"), e);
+    if (!s) return false;
+    bool row = stmt_step(s, e) == STEP_ROW;
+    struct str hex = row ? stmt_text(s, 0) : (struct str){NULL, 0};
+    for (size_t i = 0; i < 32 && hex.n == 64; i++) {
+        unsigned value = 0;
+        sscanf(hex.p + i * 2, "%2x", &value);
+        secret[i] = (unsigned char)value;
+    }
+    db_release(s);
+    return hex.n == 64 ? true
+                       : error_set(e, ERROR_UNAVAILABLE, "the database has no secret: it was not prepared",
+                                   "в базе нет ключа: она не подготовлена");
 }
 
 /* ---- small values ---- */

@@ -13,6 +13,9 @@
 #define STORE_APPLICATION_ID 0x50657267 /* "Perg" in the database header */
 #define STORE_FORMAT 2                  /* PRAGMA user_version of the server's own tables */
 
+/* The folder and those above it, private (0700), where they are missing. */
+bool store_make_folder(const char *dir, struct error *e);
+
 /* Makes the folder (0700) when it is missing and gives DIR/perigee.db in `arena`. NULL with words
  * when it cannot. */
 const char *store_path(const char *dir, struct arena *arena, struct error *e);
@@ -23,8 +26,9 @@ const char *store_path(const char *dir, struct arena *arena, struct error *e);
  * is a writing connection. */
 bool store_prepare(struct db *d, struct error *e);
 
-/* quick_check of SQLite, foreign keys and the last links of the log; for start (bounded time) and,
- * with `full`, for doctor. */
+/* With `full`: integrity and references of the whole database and every link of the log, for doctor and
+ * copies. Without, in bounded time, for a start: a quick check (of a large database only the server's own
+ * tables) and the last links. */
 bool store_check(struct db *d, bool full, struct error *e);
 
 /* The epoch rises with each commit that changes users, groups, roles, rights or settings: caches of
@@ -48,12 +52,14 @@ bool store_number_next(struct db *d, const char *prefix, struct arena *arena, st
 /* A number that was given from outside: the next ones come after it. */
 bool store_number_keep(struct db *d, const char *prefix, struct str number, struct error *e);
 
-/* A copy as it is at this moment, for trying something out: neither checked nor synced. `to` is a new file. */
+/* A copy as it is at this moment, for trying something out: neither checked nor synced. `to` is a new file.
+ */
 bool store_copy(struct db *d, const char *to, struct error *e);
 
-/* Online backup into the new file `to` (refused when it exists), checked after; restore copies a
- * checked backup into an unused data folder. */
-bool store_backup(struct db *d, const char *to, struct error *e);
+/* Copies the data folder `dir`, which may be in use, into the new folder `to` (an existing one that is not
+ * empty is refused), and checks the copy. `d` is a connection to its database. */
+bool store_backup(struct db *d, const char *dir, const char *to, struct error *e);
+/* Makes the data folder `dir`, which must be unused, from a backup. */
 bool store_restore(const char *from, const char *dir, struct error *e);
 
 #endif

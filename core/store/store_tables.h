@@ -2,17 +2,14 @@
  * times are milliseconds UTC; "user" columns hold ids of user records without a foreign key, since the table
  * of users comes later, from the scripts.
  *
- *   perigee_meta         small values of the installation: "secret" (64 hex digits, made once), …
- *   perigee_epoch        one row: rises when rights or settings change
- *   perigee_number       last number given for each prefix
- *   perigee_schema       what each column, index and table of an entity was made from (schema.h)
- *   perigee_log          the trail (trail.h); the index serves a record's timeline, seq being the rowid
- *   perigee_outbox       jobs: 'waiting' ─► 'running' ─► 'done', or back to 'waiting' for another attempt, or 'dead'
- *   perigee_run          what became of each attempt of a job
- *   perigee_timer        when each `every` last ran
- *   perigee_migration    migrations of plugins that have run
- *   perigee_file         what lies under DIR/files by its hash
- *   perigee_password, perigee_session, perigee_token   secrets, hashed
+ *   perigee_meta         small values of the installation: "secret" (64 hex digits, made once), "log_end"
+ * (trail.c), … perigee_epoch        one row: rises when rights or settings change perigee_number       last
+ * number given for each prefix perigee_schema       what each column, index and table of an entity was made
+ * from (schema.h) perigee_log          the trail (trail.h); the index serves a record's timeline, seq being
+ * the rowid perigee_outbox       jobs: 'waiting' ─► 'running' ─► 'done', or back to 'waiting' for another
+ * attempt, or 'dead' perigee_run          what became of each attempt of a job perigee_timer        when each
+ * `every` last ran perigee_migration    migrations of plugins that have run perigee_file         what lies
+ * under DIR/files by its hash perigee_password, perigee_session, perigee_token   secrets, hashed
  *   perigee_idempotency  answers kept for repeated POSTs
  *   perigee_import       imports (imports.h): what was asked, how far they are, what came of it
  *   perigee_import_error what was wrong with which row of an import, or why a change was not taken back

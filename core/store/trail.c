@@ -3,8 +3,11 @@
 #include "store/trail.h"
 
 #include "store/engine.h"
+#include "store/store.h"
 
+#include <inttypes.h>
 #include <sodium.h>
+#include <stdio.h>
 
 #define HASH_BYTES 32
 
@@ -67,7 +70,7 @@ static bool read_last(struct db *d, struct error *e)
     struct stmt *s = db_prepare(d, STR("SELECT seq, hash FROM perigee_log ORDER BY seq DESC LIMIT 1"), e);
     if (!s) return false;
     enum step step = stmt_step(s, e);
-    *last = (struct trail_memory){.known = step != STEP_ERROR};
+    *last = (struct trail_memory){.known = step != STEP_ERROR, .appended = last->appended};
     if (step == STEP_ROW) {
         struct str hash = stmt_blob(s, 1);
         last->seq = stmt_int(s, 0);
@@ -125,6 +128,7 @@ bool trail_append(struct db *d, struct trail_entry *entry, struct error *e)
     }
     last->seq = entry->seq;
     memcpy(last->hash, hash, HASH_BYTES);
+    last->appended = true;
     /* Outside a transaction the row is committed already, and somebody else may be next. */
     last->known = db_in_transaction(d);
     return true;
@@ -180,7 +184,52 @@ static bool follows(struct stmt *s, int64_t seq, unsigned char before[HASH_BYTES
     return true;
 }
 
-bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, struct error *e)
+/* ---- the end of the log ---- */
+
+/* A chain from which the last links were cut off follows from itself: so each commit that adds to the log
+ * writes down beside it where it ends (perigee_meta "log_end": "seq hash"). */
+#define LOG_END "log_end"
+#define END_TEXT (24 + 2 * HASH_BYTES)
+
+static void end_text(int64_t seq, const unsigned char hash[HASH_BYTES], char out[END_TEXT])
+{
+    char hex[2 * HASH_BYTES + 1];
+    sodium_bin2hex(hex, sizeof hex, hash, HASH_BYTES);
+    snprintf(out, END_TEXT, "%" PRId64 " %s", seq, hex);
+}
+
+bool engine_seal_trail(struct db *d, struct error *e)
+{
+    char text[END_TEXT];
+    if (!d->trail.appended) return true;
+    if (!d->trail.known && !read_last(d, e)) return false;
+    end_text(d->trail.seq, d->trail.hash, text);
+    return store_meta_set(d, LOG_END, str_of(text), e);
+}
+
+/* The log as read ends with `last` and `hash`. *bad: the first entry that is missing or was not written by
+ * us. A log of a version that did not seal has no end to compare. */
+static bool check_end(struct db *d, int64_t last, const unsigned char hash[HASH_BYTES], int64_t *bad,
+                      struct error *e)
+{
+    struct arena arena;
+    struct str sealed;
+    char text[END_TEXT];
+    int64_t seq = 0;
+    arena_init(&arena, 4096);
+    bool ok = store_meta_get(d, LOG_END, &arena, &sealed, e);
+    end_text(last, hash, text);
+    if (ok && sealed.p && !str_is(sealed, text)) {
+        for (size_t i = 0;
+             i < sealed.n && sealed.p[i] >= '0' && sealed.p[i] <= '9' && seq < INT64_MAX / 10 - 9; i++)
+            seq = seq * 10 + (sealed.p[i] - '0');
+        *bad = seq > last ? last + 1 : seq < last ? seq + 1 : last;
+    }
+    arena_free(&arena);
+    return ok;
+}
+
+static bool walk(struct db *d, int64_t from, int64_t *bad, int64_t *count, struct error *e)
 {
     unsigned char before[HASH_BYTES] = {0};
     int64_t expected = from > 1 ? from - 1 : 1; /* from > 1: the entry before is taken as it is */
@@ -201,7 +250,17 @@ bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, stru
         expected++;
     }
     db_release(s);
-    return step != STEP_ERROR;
+    return step != STEP_ERROR && (*bad || check_end(d, expected - 1, before, bad, e));
+}
+
+/* In one snapshot: a server may be writing. */
+bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, struct error *e)
+{
+    bool own = !db_in_transaction(d);
+    if (own && !db_begin(d, false, e)) return false;
+    bool ok = walk(d, from, bad, count, e);
+    if (own) db_rollback(d);
+    return ok;
 }
 
 bool trail_read(struct db *d, int64_t after, int limit,

@@ -30,8 +30,9 @@ bool trail_append(struct db *d, struct trail_entry *entry, struct error *e);
  * appended. */
 void trail_forget(struct db *d);
 
-/* Walks from `from` (1: all). *bad is the first seq that does not follow from the one before, 0
- * when all do; *count how many were read. False only when the log cannot be read. */
+/* Walks from `from` (1: all). *bad is the first seq that does not follow from the one before, or is missing
+ * at the end, or is there although nobody wrote it; 0 when all is well. *count how many were read. False only
+ * when the log cannot be read. */
 bool trail_verify(struct db *d, int64_t from, int64_t *bad, int64_t *count, struct error *e);
 
 /* Calls `each` for entries with seq > after in order, at most `limit`; stops when it returns false.

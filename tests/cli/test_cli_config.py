@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from conftest import ROOT, http
+from command import ROOT, http
 
 WRONG = [
     ("return {", "/config.lua:1: unexpected symbol"),

@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from conftest import PERIGEE, ROOT
+from command import PERIGEE, ROOT
 
 COMMANDS = ["serve", "check", "plan", "migrate", "import", "user", "token", "backup", "restore", "access", "audit", "doctor", "reload", "version"]
 

@@ -194,6 +194,13 @@ static inline struct value world_ref(struct world *w, const int64_t *ids, size_t
     return value_of(VALUE_ID, ids[world_below(w, n)]);
 }
 
+/* The database itself refuses what is not from 0 to 100. */
+static inline int64_t world_percent(struct world *w)
+{
+    int64_t n = world_number(w);
+    return n >= 0 && n <= 10000 ? n : (int64_t)world_below(w, 10001);
+}
+
 static inline struct value world_value(struct world *w, const struct field *f)
 {
     static const char *const sorted[WORLD_PLACES] = {"alpha", "beta", "delta", "gamma"};
@@ -202,8 +209,8 @@ static inline struct value world_value(struct world *w, const struct field *f)
     switch (f->type) {
     case FIELD_INTEGER:
     case FIELD_DECIMAL:
-    case FIELD_MONEY:
-    case FIELD_PERCENT: return value_number(world_number(w), f->scale);
+    case FIELD_MONEY: return value_number(world_number(w), f->scale);
+    case FIELD_PERCENT: return value_number(world_percent(w), f->scale);
     case FIELD_BOOLEAN: return value_of(VALUE_BOOL, (int64_t)world_below(w, 2));
     case FIELD_DATE: return value_of(VALUE_DATE, world_day(w));
     case FIELD_DATETIME: return value_of(VALUE_DATETIME, world_instant(w));
