@@ -91,6 +91,8 @@ bool token_delete(struct db *d, int64_t id, int64_t user, bool *found,
 struct principal_cache;
 struct principal_cache *principal_cache_new(size_t entries);
 void principal_cache_free(struct principal_cache *c);
+/* From now on (`on`) everything is read in one snapshot, until the next call: the epoch is read once. */
+void principal_cache_snapshot(struct principal_cache *k, bool on);
 /* A reference for the caller, or NULL: ERROR_UNAUTHENTICATED when the token is unknown, expired or
  * its user inactive. */
 struct principal *principal_by_token(struct principal_cache *k, struct db *d, const struct catalog *c,

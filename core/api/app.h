@@ -74,8 +74,9 @@ struct app {
     atomic_uint_fast64_t generation; /* of `set`; threads compare and renew themselves */
     struct meter *meters[METERS_MAX];
     unsigned meter_count;
-    struct reload *reload; /* reload.c */
-    struct events *events; /* of all loops */
+    struct reload *reload;        /* reload.c */
+    struct events *events;        /* of all loops */
+    atomic_uint_fast64_t commits; /* of the writer; rises before anybody is answered */
 };
 
 /* ── A thread that runs calls ────────────────────────────────────────────────────────────────── */
@@ -89,6 +90,8 @@ struct worker {
     struct plan_cache *plans;
     struct principal_cache *principals;
     uint64_t generation;
+    bool snapshot;      /* a loop's, open for this turn of it (worker_snapshot) … */
+    uint64_t commits;   /* … and what it has seen of app->commits */
     bool doubtful;      /* the last commit failed: what was cached inside it may never have been */
     struct buf scratch; /* answers made on a loop: copied by http_send, used again */
     struct meter *meter;
@@ -99,6 +102,14 @@ struct worker {
 /* Opens a worker: a reader of its own when `lent` is NULL. NULL with `e` filled. Any thread. */
 struct worker *worker_open(struct app *app, struct db *lent, struct error *e);
 void worker_close(struct worker *w); /* NULL is allowed */
+/* One snapshot for what is read next, which sees every change that was answered already. On a loop it is
+ * shared by all that comes in one turn: a read transaction costs four locks in the kernel, and the mutex
+ * before them is one for all threads. Ended by worker_snapshot_end, on a loop at the end of the turn at the
+ * latest. */
+bool worker_snapshot(struct worker *w, struct error *e);
+/* A loop keeps it for the next call unless something went wrong; other threads end it. */
+void worker_snapshot_leave(struct worker *w, bool ok);
+void worker_snapshot_end(struct worker *w);
 /* Takes over the scripts in force, if they changed; on failure the old ones stay (logged). */
 void worker_renew(struct worker *w);
 /* Same, with a set that is not in force yet (the writer, before the swap). */

@@ -63,10 +63,24 @@ static bool log_end(struct events *ev)
     return ok;
 }
 
+/* What woke us may be newer than the snapshot of this turn; all streams share the next one. */
+static void fresh_snapshot(struct worker *w)
+{
+    struct arena arena;
+    struct error e;
+    arena_init(&arena, 65536);
+    error_init(&e, &arena, LANG_EN);
+    worker_snapshot_end(w);
+    if (!worker_snapshot(w, &e)) /* each reads for itself then, and fails or not */
+        LOG(LOG_WARN, "event streams have no common snapshot", log_s("reason", e.detail ? e.detail : ""));
+    arena_free(&arena);
+}
+
 /* Serves streams in turn until all are at the log's end or the slice is over. */
 static void pump(struct events *ev)
 {
     follow_catalog(ev);
+    fresh_snapshot(ev->worker);
     if (!log_end(ev)) return;
     uint64_t until = clock_mono() + SLICE_NS;
     struct subscriber *s = ev->resume ? ev->resume : ev->first, *next;
@@ -131,6 +145,7 @@ static void on_poll(uv_timer_t *t)
     struct error e;
     int64_t version = 0;
     if (!ev->first) return;
+    worker_snapshot_end(ev->worker);
     beat(ev);
     arena_init(&arena, 65536);
     error_init(&e, &arena, LANG_EN);

@@ -51,14 +51,17 @@ static bool run_inside(struct call *c, struct worker *w, bool (*handle)(struct c
 
 bool lane_run(struct call *c, struct worker *w, bool (*handle)(struct call *c))
 {
-    if (c->lane == LANE_LOOP && c->endpoint->flags & OPEN) return run_inside(c, w, handle);
-    if (!db_begin(w->db, false, &c->error)) {
+    if (c->lane == LANE_LOOP && c->endpoint->flags & OPEN) {
+        worker_snapshot_end(w);
+        return run_inside(c, w, handle);
+    }
+    if (!worker_snapshot(w, &c->error)) {
         c->worker = w;
         problem_answer(c);
         return false;
     }
     bool ok = run_inside(c, w, handle);
-    db_rollback(w->db);
+    worker_snapshot_leave(w, ok);
     return ok;
 }
 

@@ -145,6 +145,7 @@ static void writer_thread_stop(void *ctx, void *worker)
 static void committed(void *ctx)
 {
     struct app *app = ctx;
+    atomic_fetch_add_explicit(&app->commits, 1, memory_order_release);
     events_wake(app);
     importer_committed(atomic_load(&app->importer));
     courier_wake(atomic_load(&app->courier));
@@ -179,6 +180,13 @@ static void loop_stop(void *ctx, struct http_loop *loop, void *loop_data)
     events_close(w->events);
     w->events = NULL;
     worker_close(w);
+}
+
+static void on_turn(void *ctx, struct http_loop *loop, void *loop_data)
+{
+    (void)ctx;
+    (void)loop;
+    if (loop_data) worker_snapshot_end(loop_data);
 }
 
 static void on_done(void *ctx, const struct http_exchange *x, int status, int64_t bytes)
@@ -226,6 +234,7 @@ static bool start_http(struct app *app, struct error *e)
                                                .on_headers = upload_headers,
                                                .on_request = dispatch,
                                                .render_problem = problem_render,
+                                               .on_turn = on_turn,
                                                .on_done = on_done},
                                  .app = app};
     if (!loopback(o->address) && !o->insecure && o->trusted_proxy_count == 0)

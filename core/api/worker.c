@@ -7,6 +7,35 @@
 #define PLANS 512
 #define PRINCIPALS 4096
 
+bool worker_snapshot(struct worker *w, struct error *e)
+{
+    if (!w->loop) return db_begin(w->db, false, e);
+    uint64_t commits = atomic_load_explicit(&w->app->commits, memory_order_acquire);
+    if (w->snapshot && w->commits == commits) return true;
+    worker_snapshot_end(w);
+    if (!db_begin(w->db, false, e)) return false;
+    w->snapshot = true;
+    w->commits = commits;
+    principal_cache_snapshot(w->principals, true);
+    return true;
+}
+
+void worker_snapshot_leave(struct worker *w, bool ok)
+{
+    if (!w->loop)
+        db_rollback(w->db);
+    else if (!ok)
+        worker_snapshot_end(w);
+}
+
+void worker_snapshot_end(struct worker *w)
+{
+    if (!w->snapshot) return;
+    db_rollback(w->db);
+    w->snapshot = false;
+    principal_cache_snapshot(w->principals, false);
+}
+
 static struct script_set *set_in_force(struct app *app, uint64_t *generation)
 {
     pthread_mutex_lock(&app->lock);
@@ -20,6 +49,7 @@ bool worker_take(struct worker *w, struct script_set *set, uint64_t generation, 
 {
     struct script_state *state = script_state_new(set, e);
     if (!state) return false;
+    worker_snapshot_end(w); /* the new scripts may speak of columns that it does not have */
     meter_scripts(w);
     script_state_free(w->script);
     script_set_unref(w->set);
@@ -80,6 +110,7 @@ struct worker *worker_open(struct app *app, struct db *lent, struct error *e)
 void worker_close(struct worker *w)
 {
     if (!w) return;
+    worker_snapshot_end(w);
     script_state_free(w->script);
     plan_cache_free(w->plans);
     principal_cache_free(w->principals);

@@ -125,6 +125,7 @@ struct http_loop {
     uv_async_t wake;
     uv_timer_t timer, stop_timer;
     uv_idle_t turn_idle;
+    uv_prepare_t turn_end;
     struct http_server *server;
     void *data;
     unsigned index;

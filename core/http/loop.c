@@ -141,6 +141,7 @@ static void finish(struct http_loop *loop)
     close_handle((uv_handle_t *)&loop->timer);
     close_handle((uv_handle_t *)&loop->stop_timer);
     close_handle((uv_handle_t *)&loop->turn_idle);
+    close_handle((uv_handle_t *)&loop->turn_end);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -177,13 +178,23 @@ void loop_run(void *arg)
     (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
 }
 
+static void on_turn_end(uv_prepare_t *handle)
+{
+    struct http_loop *loop = handle->data;
+    const struct http_config *config = &loop->server->config;
+    if (config->callbacks.on_turn) config->callbacks.on_turn(config->app, loop, loop->data);
+}
+
 static bool init_handles(struct http_loop *loop)
 {
     if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) return false;
     (void)uv_timer_init(&loop->uv, &loop->timer);
     (void)uv_timer_init(&loop->uv, &loop->stop_timer);
     (void)uv_idle_init(&loop->uv, &loop->turn_idle);
-    loop->wake.data = loop->timer.data = loop->stop_timer.data = loop->turn_idle.data = loop;
+    (void)uv_prepare_init(&loop->uv, &loop->turn_end);
+    (void)uv_prepare_start(&loop->turn_end, on_turn_end);
+    loop->turn_end.data = loop->wake.data = loop->timer.data = loop->stop_timer.data = loop->turn_idle.data =
+        loop;
     return true;
 }
 

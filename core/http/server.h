@@ -221,6 +221,8 @@ struct http_callbacks {
     void (*on_headers)(void *app, struct http_exchange *x);
     /* The request is complete. Must lead to exactly one http_send, http_stream_end or http_stream_abort. */
     void (*on_request)(void *app, struct http_exchange *x);
+    /* The loop has dealt with all that was there and is about to wait. May be NULL. */
+    void (*on_turn)(void *app, struct http_loop *loop, void *loop_data);
     /* Writes the problem+json body of an answer that the server gives by itself (400, 408, 413, …). Of `x`
      * only request_id, remote, and what was parsed so far (fields, maybe none) are set. May add fields with
      * http_reply_field. NULL: a plain one in English. */

@@ -119,7 +119,7 @@ class Server:
                                         stdout=self.log, stderr=self.log)
         while not (port_file.exists() and port_file.read_text().strip()):
             if self.process.poll() is not None or time.monotonic() - begin > 120:
-                raise RuntimeError(self.log_path.read_text()[-4000:])
+                raise RuntimeError(self.log_path.read_text()[-400:])
             time.sleep(0.0005)
         self.started_in = time.monotonic() - begin
         self.port = int(port_file.read_text())
