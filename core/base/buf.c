@@ -29,7 +29,7 @@ bool buf_reserve(struct buf *b, size_t more)
         b->failed = true;
         return false;
     }
-    size_t cap = b->cap ? b->cap : 256;
+    size_t cap = b->cap ? b->cap : b->toobig < 256 ? b->toobig : 256;
     while (cap - b->n < more)
         cap = cap > b->toobig / 2 ? b->toobig : cap * 2;
     char *p = realloc(b->p, cap);

@@ -108,6 +108,11 @@ void json_key_any(struct buf *b, struct str key)
     buf_char(b, ':');
 }
 
+void json_quote(struct buf *b, struct str s)
+{
+    string(b, s);
+}
+
 void json_str(struct buf *b, struct str s)
 {
     separate(b);

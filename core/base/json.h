@@ -22,6 +22,7 @@ void json_key(struct buf *b, struct str key);
 void json_key_any(struct buf *b, struct str key);
 
 void json_str(struct buf *b, struct str s);
+void json_quote(struct buf *b, struct str s); /* the string alone, no comma: for texts that are not JSON */
 void json_cstr(struct buf *b, const char *s); /* NULL writes null */
 void json_int(struct buf *b, int64_t n);
 void json_bool(struct buf *b, bool v);

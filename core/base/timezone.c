@@ -262,12 +262,17 @@ int64_t timezone_instant(const struct timezone_data *z, int64_t local)
     return local - before;
 }
 
+/* The first instant at which the day has come: of two midnights the earlier one; where there is none, the
+ * change. */
+static bool begins(const struct timezone_data *z, int64_t ms, int64_t days)
+{
+    return timezone_day(z, ms) == days && timezone_day(z, ms - 1) < days;
+}
+
 int64_t timezone_day_start(const struct timezone_data *z, int64_t days)
 {
     int64_t midnight = days * DAY_MS;
-    int64_t ms = midnight - timezone_offset(z, midnight) * INT64_C(1000);
-    /* The offset may differ at the instant found. Where midnight does not exist the day starts at the change.
-     */
-    int64_t again = midnight - timezone_offset(z, ms) * INT64_C(1000);
-    return timezone_day(z, again) == days && (again <= ms || timezone_day(z, ms) != days) ? again : ms;
+    int64_t before = midnight - timezone_offset(z, midnight - DAY_MS) * INT64_C(1000),
+            after = midnight - timezone_offset(z, midnight + DAY_MS) * INT64_C(1000);
+    return !begins(z, before, days) && begins(z, after, days) ? after : before;
 }
