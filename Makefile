@@ -170,13 +170,18 @@ lint:
 format:
 	@clang-format -i $(shell find core tests -name '*.[ch]')
 
+# The program finds its scripts above itself (lib/perigee). Workflows and settings that an admin has changed are kept.
 install: build
 	install -D -m 755 $(BUILD)/perigee $(DESTDIR)$(PREFIX)/lib/perigee/bin/perigee
-	cp -r scripts workflows masterdata $(DESTDIR)$(PREFIX)/lib/perigee/
+	cp -r scripts masterdata docs $(DESTDIR)$(PREFIX)/lib/perigee/
+	[ -e $(DESTDIR)$(PREFIX)/lib/perigee/workflows ] || cp -r workflows $(DESTDIR)$(PREFIX)/lib/perigee/
+	[ ! -d plugins ] || cp -r plugins $(DESTDIR)$(PREFIX)/lib/perigee/
+	[ -e $(DESTDIR)$(PREFIX)/lib/perigee/config.lua ] || install -m 644 config.lua $(DESTDIR)$(PREFIX)/lib/perigee/config.lua
+	install -D -m 644 tools/perigee.service $(DESTDIR)$(PREFIX)/lib/systemd/system/perigee.service
+	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/perigee.service
 	install -d $(DESTDIR)$(PREFIX)/bin
-	ln -sf $(PREFIX)/lib/perigee/bin/perigee $(DESTDIR)$(PREFIX)/bin/perigee
+	ln -sf ../lib/perigee/bin/perigee $(DESTDIR)$(PREFIX)/bin/perigee
 
-# A company with three hundred clients and four hundred deals, and a login for every role.
 demo: deps
 	@$(MAKE) --no-print-directory -j2 -s build
 	@tools/run-demo $(BUILD)/perigee $(DEMO) $(LISTEN)
