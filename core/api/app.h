@@ -68,6 +68,7 @@ struct app {
     struct http_static *files; /* NULL: page.c answers */
     int64_t started;           /* wall clock */
     atomic_bool ready, stopping;
+    atomic_uint_fast64_t probed; /* clock_mono of the last row written to see whether one can be (health.c) */
 
     pthread_mutex_t lock;            /* guards set, meters, events */
     struct script_set *set;          /* in force */
@@ -340,6 +341,9 @@ void upload_free(struct upload *u); /* NULL is allowed */
 void upload_headers(void *app, struct http_exchange *x);
 /* The end of such a body: true when the exchange was one. */
 bool upload_ended(struct http_exchange *x);
+
+/* expensive.c: says in c->error which part of a read took too long, after ERROR_QUERY_LIMIT. */
+void expensive_explain(struct call *c);
 
 /* write.c: LANE_WRITE. */
 void write_enter(struct call *c);

@@ -1,5 +1,13 @@
-/* health.c: is the process alive, and can it serve. */
+/* health.c: is the process alive, and can it serve.
+ *
+ * Alive: the loop answers. Ready: the scripts are loaded and a row was really written within the last second;
+ * the writer is asked at most once a second, however often somebody wants to know. */
 #include "api/app.h"
+#include "store/store.h"
+
+#include <stdio.h>
+
+#define PROBE_NS UINT64_C(1000000000)
 
 static bool alive(struct call *c)
 {
@@ -10,12 +18,25 @@ static bool alive(struct call *c)
     return call_json(c, 200);
 }
 
+/* In the writer: a commit that fails is answered with 503 by write.c. */
+static bool probe(struct call *c)
+{
+    char now[24];
+    int n = snprintf(now, sizeof now, "%lld", (long long)clock_now());
+    if (!store_meta_set(c->worker->db, "ready", (struct str){now, (size_t)n}, &c->error)) return false;
+    atomic_store_explicit(&c->app->probed, clock_mono(), memory_order_relaxed);
+    return alive(c);
+}
+
 static bool ready(struct call *c)
 {
-    bool yes = atomic_load(&c->app->ready) && !atomic_load(&c->app->stopping);
-    if (yes) return alive(c);
-    c->error.retry_after = 1;
-    return error_set(&c->error, ERROR_UNAVAILABLE, "not ready yet", "ещё не готов");
+    if (!atomic_load(&c->app->ready) || atomic_load(&c->app->stopping)) {
+        c->error.retry_after = 1;
+        return error_set(&c->error, ERROR_UNAVAILABLE, "not ready yet", "ещё не готов");
+    }
+    uint64_t probed = atomic_load_explicit(&c->app->probed, memory_order_relaxed);
+    if (probed && clock_mono() - probed < PROBE_NS) return alive(c);
+    return call_continue(c, LANE_WRITE, probe);
 }
 
 static const struct endpoint endpoints[] = {

@@ -44,6 +44,7 @@ static bool admit(struct call *c)
 static bool run_inside(struct call *c, struct worker *w, bool (*handle)(struct call *c))
 {
     bool ok = call_enter(c, w) && admit(c) && (!handle || (handle(c) && call_fits(c)));
+    if (!ok) expensive_explain(c);
     if (!ok && c->error.kind != ERROR_BUSY) problem_answer(c); /* while it is known who asks */
     if (!c->detached) call_leave(c);
     return ok;

@@ -4,7 +4,9 @@
 #include "store/outbox.h"
 
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const double bounds[LATENCY_BUCKETS] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005,
                                                0.01,   0.05,    0.1,    0.5,   1,      10};
@@ -142,6 +144,16 @@ static void write_courier(struct app *app, struct buf *b)
     line(b, "perigee_mails_total", "Letters of jobs", "counter", (double)s.mails);
 }
 
+static double resident(void)
+{
+    long pages = 0, occupied = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f) return 0;
+    if (fscanf(f, "%ld %ld", &pages, &occupied) != 2) occupied = 0;
+    fclose(f);
+    return (double)occupied * (double)sysconf(_SC_PAGESIZE);
+}
+
 static void write_rest(struct call *c, struct buf *b)
 {
     struct app *app = c->app;
@@ -177,12 +189,17 @@ static void write_rest(struct call *c, struct buf *b)
     line(b, "perigee_outbox_dead", "Jobs that gave up", "gauge", (double)o.dead);
     line(b, "perigee_outbox_running", "Jobs under way", "gauge", (double)o.running);
     write_courier(app, b);
+    line(b, "perigee_resident_bytes", "Memory that the process occupies", "gauge", resident());
     line(b, "perigee_memory_bytes", "Memory in use by malloc", "gauge", (double)mallinfo2().uordblks);
     line(b, "perigee_start_seconds", "When the server started", "gauge", (double)app->started / 1000.0);
 }
 
+/* What a proxy hands on comes from elsewhere, even when the proxy is on this machine and nobody has named it.
+ */
 static bool from_here(const struct call *c)
 {
+    if (call_header(c, "x-forwarded-for").p || call_header(c, "forwarded").p || call_header(c, "x-real-ip").p)
+        return false;
     return strcmp(c->x->remote, "127.0.0.1") == 0 || strcmp(c->x->remote, "::1") == 0;
 }
 

@@ -201,6 +201,7 @@ void write_enter(struct call *c)
 {
     c->out = &c->own;
     buf_reset(c->out);
+    c->job.lang = c->lang;
     c->job.run = run;
     c->job.done = done;
     if (writer_submit(c->app->writer, &c->job, &c->error)) return;

@@ -357,3 +357,20 @@ bool schema_apply(struct db *d, const struct catalog *c, const struct schema_pla
     }
     return schema_seed(d, c, e);
 }
+
+bool schema_indexed(struct db *d, const struct entity *e, const struct field *f, struct arena *arena)
+{
+    struct error ignored;
+    if (f->index == SYSTEM_ID) return true;
+    error_init(&ignored, arena, LANG_EN);
+    struct stmt *s = db_prepare(d,
+                                STR("SELECT 1 FROM pragma_index_list(?) AS l, pragma_index_info(l.name) AS i "
+                                    "WHERE i.seqno = 0 AND i.name = ? LIMIT 1"),
+                                &ignored);
+    if (!s) return false;
+    stmt_bind_text(s, 1, str_of(e->name));
+    stmt_bind_text(s, 2, str_of(f->name));
+    bool yes = stmt_step(s, &ignored) == STEP_ROW;
+    db_release(s);
+    return yes;
+}

@@ -39,4 +39,9 @@ bool schema_apply(struct db *d, const struct catalog *c, const struct schema_pla
  * next time. In the caller's write transaction. */
 bool schema_seed(struct db *d, const struct catalog *c, struct error *e);
 
+/* Whether some index of the entity's table begins with that field, so that a filter or an order by it need
+ * not look at every record. False also when the database cannot be asked. Any thread, with its own
+ * connection. */
+bool schema_indexed(struct db *d, const struct entity *e, const struct field *f, struct arena *arena);
+
 #endif
