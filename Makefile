@@ -53,7 +53,7 @@ UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2
 
 BLACK_BOX := $(wildcard tests/http tests/cli tests/docs tests/rights)
 
-.PHONY: all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
+.PHONY: node all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -117,7 +117,7 @@ PERIGEE := PERIGEE=$(abspath $(BUILD)/perigee)
 QUIET   := $(MAKE) --no-print-directory -s
 
 # Everything: static checks, unit tests plain and under the sanitizers, short turns of the slow targets, black-box tests.
-test: deps
+test: deps node
 	@$(QUIET) -j2 build units
 	@$(QUIET) lint unit
 	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
@@ -141,6 +141,10 @@ asan:
 # The whole matrix of rights over HTTP, role by role, record by record, path by path; `make test` asks a sample.
 rights: build
 	@$(PERIGEE) RIGHTS=full $(PYTEST) -s tests/rights
+
+# What the black-box tests use from npm.
+node:
+	@tools/npm tests/node
 
 units: $(UNIT)
 

@@ -6,10 +6,10 @@
 #include "api/app.h"
 
 static const struct endpoint_table *const tables[] = {
-    &health_endpoints,  &metrics_endpoints,  &page_endpoints,     &sessions_endpoints, &tokens_endpoints,
-    &me_endpoints,      &schema_endpoints,   &openapi_endpoints,  &batch_endpoints,    &events_endpoints,
-    &reload_endpoints,  &jobs_endpoints,     &password_endpoints, &imports_endpoints,  &board_endpoints,
-    &actions_endpoints, &timeline_endpoints, &records_endpoints,
+    &health_endpoints, &metrics_endpoints, &page_endpoints,     &sessions_endpoints, &tokens_endpoints,
+    &me_endpoints,     &schema_endpoints,  &openapi_endpoints,  &batch_endpoints,    &events_endpoints,
+    &reload_endpoints, &jobs_endpoints,    &webhooks_endpoints, &password_endpoints, &imports_endpoints,
+    &board_endpoints,  &actions_endpoints, &timeline_endpoints, &records_endpoints,
 };
 
 #define TABLES (sizeof tables / sizeof tables[0])
@@ -58,7 +58,7 @@ static bool fits(const char *pattern, const struct segments *path, struct match 
     return false;
 }
 
-static const char *const capture_names[] = {"collection", "id", "name", "code"};
+static const char *const capture_names[] = {"collection", "id", "name", "code", "delivery"};
 
 /* "{id}" → "id": the names are few, so they are shared constants. */
 static void name_captures(const char *pattern, struct match *m)

@@ -1,8 +1,10 @@
 /* courier.c: the thread: what is due, how many at once, when to look again, how to stop. */
 #include "courier/internal.h"
+#include "store/webhook.h"
 
 #define LOOK_AGAIN_MS 60000
 #define GATHER_MS 20 /* wake-ups within this span are one */
+#define KEEP_DELIVERIES_MS (INT64_C(30) * 86400000)
 #define PURGE_EVERY_MS INT64_C(600000)
 
 /* ---- scripts ---- */
@@ -162,7 +164,9 @@ static bool claim_act(struct task *t, struct db *d, void *thread_data)
     (void)thread_data;
     struct claim *claim = t->data;
     int64_t now = clock_now();
-    if (claim->purge && !outbox_purge(d, now - KEEP_DONE_MS, &t->error)) return false;
+    if (claim->purge && (!outbox_purge(d, now - KEEP_DONE_MS, &t->error) ||
+                         !delivery_purge(d, now - KEEP_DELIVERIES_MS, &t->error)))
+        return false;
     return outbox_claim(d, now, now + LEASE_MS, claim->limit, keep_claimed, claim, &t->error);
 }
 
@@ -241,6 +245,7 @@ void courier_tick(struct courier *c)
     error_init(&e, &arena, LANG_EN);
     courier_scripts(c);
     timers_look(c, now, &next);
+    webhooks_look(c);
     if (c->again) {
         c->again = false;
         run_end_again(c);

@@ -86,6 +86,8 @@ void run_answer(struct run *r, const struct script_answer *answer);
 void run_refuse(struct run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Ends the attempt. due_at: of OUTBOX_RETRY. */
 void run_end(struct run *r, enum outbox_outcome outcome, int64_t due_at, const char *error);
+/* It failed: another attempt later, or dead. */
+void run_fail(struct run *r, const char *error);
 /* Tries again to write the end of runs whose end could not be written. */
 void run_end_again(struct courier *c);
 /* A text of a job's arguments; .p NULL when absent or no text. */
@@ -96,10 +98,20 @@ void ask_write(struct run *r, const struct script_asked *asked);
 void ask_http(struct run *r, const struct script_asked *asked);
 void ask_mail(struct run *r, const struct script_asked *asked);
 
+/* On the writer's thread: a notification for a user, where scripts declare them. */
+bool write_notification(struct task *t, struct db *d, void *thread_data, int64_t user, const char *en, const char *ru);
+
 /* ---- timers ---- */
 
 /* Makes due timers into jobs; *next_at becomes the time of the next one if it is sooner. */
 void timers_look(struct courier *c, int64_t now, int64_t *next_at);
+
+/* ---- webhooks ---- */
+
+/* Makes deliveries of what the log has new. */
+void webhooks_look(struct courier *c);
+/* Sends one: a job of the server's own. */
+void webhook_start(struct run *r, struct str args);
 
 /* ---- the thread ---- */
 
@@ -114,7 +126,7 @@ struct courier {
     struct loaded *loaded; /* newest first */
     struct run *runs;
     unsigned run_count;
-    bool claiming, again;
+    bool claiming, looking, again;
     bool closing;       /* answers are not listened to any more */
     unsigned tasks_out; /* at the writer */
     int64_t purge_at;

@@ -1,6 +1,7 @@
 /* run.c: one attempt of a job, from its claim to its end: done, another attempt after a pause that doubles,
  * or dead. */
 #include "courier/internal.h"
+#include "store/webhook.h"
 
 #include <sodium.h>
 #include <stdarg.h>
@@ -11,6 +12,10 @@
 #define TIMER_ATTEMPTS 5
 #define TIMER_RETRY_MIN 10000
 #define TIMER_RETRY_MAX 600000
+/* 5 s, 10 s, … 6 h: five days in all */
+#define WEBHOOK_ATTEMPTS 30
+#define WEBHOOK_RETRY_MIN 5000
+#define WEBHOOK_RETRY_MAX 21600000
 #define AGE_DEFAULT (INT64_C(7) * 86400000)
 
 void run_free(struct run *r)
@@ -135,7 +140,7 @@ static int64_t pause_ms(const struct run *r)
     return ms > asked ? ms : asked;
 }
 
-static void fail(struct run *r, const char *error)
+void run_fail(struct run *r, const char *error)
 {
     int64_t now = clock_now(), due = now + pause_ms(r);
     bool more = r->attempt < r->attempts && due - r->created_at < r->age_ms;
@@ -147,7 +152,7 @@ static void failed(struct run *r)
     const struct error *e = script_job_error(r->script);
     const char *text = e->first ? e->first->message : e->detail;
     char *copy = arena_dup(&r->said, str_of(text ? text : "it failed"));
-    fail(r, copy ? copy : "it failed");
+    run_fail(r, copy ? copy : "it failed");
 }
 
 /* ---- asking ---- */
@@ -177,7 +182,7 @@ static void ask_retry(struct run *r, const struct script_asked *asked)
     }
     r->retry_after_ms = ms;
     char *words = arena_dup(&r->said, why);
-    fail(r, words ? words : "another try");
+    run_fail(r, words ? words : "another try");
 }
 
 static bool step_act(struct task *t, struct db *d, void *thread_data)
@@ -306,6 +311,14 @@ static void begin(struct run *r, const struct outbox_job *job)
     const struct timer *timer = j ? NULL : find_timer(c, job->job);
     struct error e;
     error_init(&e, &r->said, LANG_EN);
+    if (str_is(job->job, WEBHOOK_JOB)) {
+        r->attempts = WEBHOOK_ATTEMPTS;
+        r->retry_min_ms = WEBHOOK_RETRY_MIN;
+        r->retry_max_ms = WEBHOOK_RETRY_MAX;
+        r->age_ms = AGE_DEFAULT;
+        webhook_start(r, job->args);
+        return;
+    }
     if (!j && !timer) {
         run_end(r, OUTBOX_DEAD, 0, "no script declares this job any more");
         return;
@@ -319,7 +332,7 @@ static void begin(struct run *r, const struct outbox_job *job)
     if (r->script)
         go_on(r, NULL);
     else
-        fail(r, e.detail ? e.detail : "it cannot be started");
+        run_fail(r, e.detail ? e.detail : "it cannot be started");
 }
 
 void run_start(struct courier *c, const struct outbox_job *job)

@@ -62,24 +62,70 @@ static bool change(struct context *c, const char *verb, const struct json_value 
     return error_set(c->error, ERROR_INTERNAL, "%s is not known here", "%s здесь неизвестно", verb);
 }
 
-static bool write_act(struct task *t, struct db *d, void *thread_data)
+/* A context of the system on the writer's thread. `who` is for the caller to unref. */
+static bool enter(struct task *t, struct db *d, void *thread_data, struct context *c, struct principal **who)
 {
     struct courier *courier = t->courier;
     const struct catalog *catalog;
     struct script_state *script;
     struct plan_cache *plans;
-    struct context c;
-    struct change ch = {0};
     if (!courier->config.lend(courier->config.ctx, thread_data, &catalog, &script, &plans))
         return error_no_memory(&t->error);
-    struct principal *system = principal_system(catalog, &t->error);
-    if (!system) return false;
+    *who = principal_system(catalog, &t->error);
+    if (!*who) return false;
+    context_init(c, catalog, d, *who, &t->arena, &t->error);
+    c->hooks = &script_hooks;
+    c->script = script;
+    c->plans = plans;
+    c->trusted = true;
+    return true;
+}
+
+bool write_notification(struct task *t, struct db *d, void *thread_data, int64_t user, const char *en,
+                        const char *ru)
+{
+    struct context c;
+    struct principal *system;
+    struct record *r;
+    struct buf text;
+    struct change ch = {0};
+    char id[ID_TEXT + 1];
+    id_format(user, id);
+    if (!enter(t, d, thread_data, &c, &system)) return false;
+    bool declared = catalog_entity(c.catalog, STR("notification")) != NULL;
+    buf_init(&text, 8192);
+    json_object(&text);
+    json_key(&text, STR("entity"));
+    json_cstr(&text, "notification");
+    json_key(&text, STR("fields"));
+    json_object(&text);
+    json_key(&text, STR("user"));
+    json_cstr(&text, id);
+    json_key(&text, STR("text"));
+    json_object(&text);
+    json_key(&text, STR("en"));
+    json_cstr(&text, en);
+    json_key(&text, STR("ru"));
+    json_cstr(&text, ru);
+    json_end_object(&text);
+    json_end_object(&text);
+    json_end_object(&text);
+    struct str copy = text.failed ? (struct str){NULL, 0} : arena_str(&t->arena, buf_view(&text));
+    buf_free(&text);
+    const struct json_value *args = copy.p ? json_parse(&t->arena, copy, &t->error) : NULL;
+    bool ok = !declared || (args && read_change(&c, args, &ch) &&
+                            record_create(&c, ch.entity, ch.values, ch.any, ch.touched, &r));
+    principal_unref(system);
+    return ok || (t->error.kind == ERROR_NONE && error_no_memory(&t->error));
+}
+
+static bool write_act(struct task *t, struct db *d, void *thread_data)
+{
+    struct context c;
+    struct principal *system;
+    struct change ch = {0};
+    if (!enter(t, d, thread_data, &c, &system)) return false;
     struct place_text origin = origin_of(t->run);
-    context_init(&c, catalog, d, system, &t->arena, &t->error);
-    c.hooks = &script_hooks;
-    c.script = script;
-    c.plans = plans;
-    c.trusted = true;
     c.origin = str_of(origin.text);
     bool ok = read_change(&c, t->args, &ch) && change(&c, t->verb, t->args, &ch);
     if (ok && strcmp(t->verb, "crm.remove") != 0) {

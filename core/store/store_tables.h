@@ -11,6 +11,8 @@
  * `every` last ran perigee_migration    migrations of plugins that have run perigee_file         what lies
  * under DIR/files by its hash perigee_password, perigee_session, perigee_token   secrets, hashed
  *   perigee_idempotency  answers kept for repeated POSTs
+ *   perigee_webhook      subscriptions (webhook.h)
+ *   perigee_delivery     what was, or will be, sent to whom
  *   perigee_import       imports (imports.h): what was asked, how far they are, what came of it
  *   perigee_import_error what was wrong with which row of an import, or why a change was not taken back
  *
@@ -108,6 +110,20 @@ static const char store_tables_2[] =
     "ALTER TABLE perigee_file ADD COLUMN document INTEGER;"
     "ALTER TABLE perigee_file ADD COLUMN edition INTEGER NOT NULL DEFAULT 1;"
     "CREATE INDEX perigee_file_document ON perigee_file (document) WHERE document IS NOT NULL;"
+
+    "CREATE TABLE perigee_webhook (id INTEGER PRIMARY KEY, owner INTEGER NOT NULL, url TEXT NOT NULL,"
+    " topics TEXT NOT NULL, filter TEXT NOT NULL, description TEXT NOT NULL, secret TEXT NOT NULL,"
+    " old_secret TEXT NOT NULL, old_until INTEGER NOT NULL, active INTEGER NOT NULL CHECK (active IN (0, 1)),"
+    " since INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,"
+    " failing_since INTEGER NOT NULL, disabled TEXT NOT NULL) STRICT;"
+
+    "CREATE TABLE perigee_delivery (id INTEGER PRIMARY KEY, webhook INTEGER NOT NULL, seq INTEGER NOT NULL,"
+    " type TEXT NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting'"
+    "  CHECK (state IN ('waiting', 'delivered', 'failed')), attempts INTEGER NOT NULL DEFAULT 0,"
+    " status INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '', created_at INTEGER NOT NULL,"
+    " sent_at INTEGER NOT NULL DEFAULT 0, took_ms INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE INDEX perigee_delivery_webhook ON perigee_delivery (webhook, id);"
+    "CREATE INDEX perigee_delivery_age ON perigee_delivery (created_at);"
 
     "PRAGMA user_version = 2;";
 
