@@ -190,11 +190,13 @@ demo: deps
 	@$(MAKE) --no-print-directory -j2 -s build
 	@tools/run-demo $(BUILD)/perigee $(DEMO) $(LISTEN)
 
-# Each harness tests/fuzz/NAME_fuzz.c starts from tests/fuzz/corpus/NAME and keeps what it finds in build/fuzz.
+# Each harness tests/fuzz/NAME_fuzz.c starts from tests/fuzz/corpus/NAME, may have words in tests/fuzz/NAME.dict,
+# and keeps what it finds in build/fuzz.
 fuzz:
 	@$(MAKE) -s CC=clang SANITIZE=fuzz BUILD=build/fuzz fuzzers
-	@set -e; for c in tests/fuzz/*_fuzz.c; do n=$$(basename $$c _fuzz.c); echo "fuzzing $$n"; mkdir -p build/fuzz/corpus/$$n; \
-	  build/fuzz/tests/fuzz/$${n}_fuzz -max_total_time=$(SECONDS_EACH) -verbosity=0 -timeout=10 \
+	@set -e; for c in tests/fuzz/*_fuzz.c; do n=$$(basename $$c _fuzz.c); set --; echo "fuzzing $$n"; mkdir -p build/fuzz/corpus/$$n; \
+	  dict=tests/fuzz/$$n.dict; [ ! -f $$dict ] || set -- -dict=$$dict; \
+	  build/fuzz/tests/fuzz/$${n}_fuzz -max_total_time=$(SECONDS_EACH) -verbosity=0 -timeout=10 "$$@" \
 	    -artifact_prefix=build/fuzz/$$n- build/fuzz/corpus/$$n tests/fuzz/corpus/$$n; done
 
 fuzzers: $(FUZZERS)

@@ -56,16 +56,6 @@ static void json_line(struct buf *b, enum log_level level, const char *time, con
     json_end_object(b);
 }
 
-/* A JSON string by itself: json_str would put a comma between it and what stands before. */
-static void quoted(struct buf *b, struct str s)
-{
-    struct buf one;
-    buf_init(&one, LINE_MAX_BYTES);
-    json_str(&one, s);
-    buf_str(b, buf_view(&one));
-    buf_free(&one);
-}
-
 /* Values are quoted as JSON strings, so that no input can forge a line. */
 static void text_line(struct buf *b, enum log_level level, const char *time, const char *message,
                       const struct log_field *f, size_t n)
@@ -78,7 +68,7 @@ static void text_line(struct buf *b, enum log_level level, const char *time, con
         if (f[i].is_int)
             buf_int(b, f[i].i);
         else
-            quoted(b, f[i].s);
+            json_quote(b, f[i].s);
     }
 }
 

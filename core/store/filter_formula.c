@@ -3,6 +3,7 @@
 #include "base/calendar.h"
 #include "base/decimal.h"
 #include "base/suggest.h"
+#include "base/text.h"
 #include "store/filter_parser.h"
 
 #define SCALE_MAX 6
@@ -301,7 +302,10 @@ const struct filter *filter_parse_formula(struct arena *arena, const struct cata
     struct filter *f = arena_alloc(arena, sizeof *f);
     p.text = arena_str(arena, text);
     if (!f || !p.text.p) return error_no_memory(e), NULL;
-    if (text.n > FILTER_LENGTH_MAX)
+    if (!text_valid(text))
+        return parser_fail(&p, 0, "syntax", NULL, "the formula is not UTF-8", "формула не в кодировке UTF-8"),
+               NULL;
+    if (text_length(text) > FILTER_LENGTH_MAX)
         return parser_fail(&p, 0, "too_long", NULL, "longer than %d characters", "длиннее %d символов",
                            FILTER_LENGTH_MAX),
                NULL;
