@@ -361,6 +361,11 @@ void problem_render(void *app, struct http_exchange *x, int status, const char *
 /* The language that an Accept-Language field asks for. */
 bool problem_lang(struct str accept_language, enum lang *lang);
 
+/* accept.c: how much a client wants something, in thousandths: from the parameters of an item, and for a
+ * media type from a whole Accept field (.p == NULL: everything alike). */
+int accept_quality(struct str parameters);
+int accept_media(struct str accept, const char *type);
+
 /* events.c */
 struct events *events_open(struct worker *w);
 void events_close(struct events *ev);

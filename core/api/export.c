@@ -15,8 +15,8 @@
 #define ENOUGH ((size_t)256 << 10) /* bytes that may wait for the client */
 #define AT_ONCE 16
 
-/* A large sort goes to a temporary file; what lies in the cache serves nobody a second time; pages that are mapped
- * would count as memory of the server. */
+/* A large sort goes to a temporary file; what lies in the cache serves nobody a second time; pages that are
+ * mapped would count as memory of the server. */
 static const char settings[] = "PRAGMA temp_store=FILE; PRAGMA cache_size=-2048; PRAGMA mmap_size=0";
 
 static atomic_int running;

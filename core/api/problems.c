@@ -7,27 +7,16 @@
 
 bool problem_lang(struct str accept, enum lang *lang)
 {
-    double best = 0;
+    int best = 0;
     while (accept.p && accept.n) {
         struct str item = str_cut(&accept, ',');
-        struct str tag = str_trim(str_cut(&item, ';'));
-        struct str primary = tag;
-        primary = str_cut(&primary, '-');
-        enum lang found = str_eq_nocase(primary, STR("ru")) ? LANG_RU : LANG_EN;
-        if (found == LANG_EN && !str_eq_nocase(primary, STR("en"))) continue;
-        /* q=0.8: enough of RFC 9110 §12.4.2 to tell two languages apart */
-        double quality = 1;
-        struct str q = str_trim(item);
-        if (str_starts(q, STR("q=")) && q.n >= 3) {
-            quality = q.p[2] == '1' ? 1 : 0; /* what is no number counts as 0 */
-            double digit = 0.1;
-            for (size_t i = 4; quality < 1 && q.p[2] == '0' && i < q.n && i < 7; i++, digit /= 10)
-                quality += q.p[i] >= '0' && q.p[i] <= '9' ? (q.p[i] - '0') * digit : 0;
-        }
-        if (quality > best) {
-            best = quality;
-            *lang = found;
-        }
+        struct str tag = str_trim(str_cut(&item, ';')), primary = str_cut(&tag, '-');
+        bool russian = str_eq_nocase(primary, STR("ru"));
+        if (!russian && !str_eq_nocase(primary, STR("en"))) continue;
+        int quality = accept_quality(item);
+        if (quality <= best) continue;
+        best = quality;
+        *lang = russian ? LANG_RU : LANG_EN;
     }
     return best > 0;
 }

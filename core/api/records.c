@@ -29,19 +29,15 @@ static bool list(struct call *c)
     return call_json(c, 200);
 }
 
-static bool wants(struct call *c, const char *type)
-{
-    struct str accept = call_header(c, "accept");
-    for (struct str one = str_cut(&accept, ','); one.p; one = str_cut(&accept, ','))
-        if (str_eq_nocase(str_trim(str_cut(&one, ';')), str_of(type))) return true;
-    return false;
-}
-
+/* JSON unless something else is wanted more. */
 static bool list_or_export(struct call *c)
 {
-    bool csv = wants(c, "text/csv"), lines = wants(c, "application/x-ndjson");
-    if ((!csv && !lines) || !c->x) return list(c);
-    return export_begin(c, csv);
+    struct str accept = call_header(c, "accept");
+    int json = accept_media(accept, "application/json"), csv = accept_media(accept, "text/csv"),
+        lines = accept_media(accept, "application/x-ndjson");
+    if (c->x && (csv > json || lines > json)) return export_begin(c, csv >= lines);
+    call_field(c, "Vary", STR("Accept"));
+    return list(c);
 }
 
 static bool get(struct call *c)

@@ -177,7 +177,7 @@ static bool reload(struct call *c)
         return false;
     }
     script_set_unref(set);
-    reload_ask(c->app);
+    if (!c->dry_run) reload_ask(c->app);
     return call_empty(c, 204);
 }
 

@@ -303,3 +303,18 @@ def test_the_page_at_the_root_says_what_is_running_without_scripts(admin):
     assert "default-src 'none'" in policy and "unsafe-inline" not in policy
     russian = admin("GET", "/", headers={"Accept-Language": "ru"})
     assert "работает" in russian.body.decode() and russian.headers["Content-Language"] == "ru"
+
+
+# ---- what the client would rather have ----
+
+@pytest.mark.parametrize("accept,kind", [
+    (None, "application/json"), ("", "application/json"), ("*/*", "application/json"), ("application/json", "application/json"),
+    ("text/csv", "text/csv"), ("TEXT/CSV", "text/csv"), ("application/x-ndjson", "application/x-ndjson"), ("text/*", "text/csv"),
+    ("text/csv;q=0", "application/json"), ("application/json, text/csv", "application/json"), ("application/json, text/csv;q=0.9", "application/json"),
+    ("text/csv, */*;q=0.1", "text/csv"), ("application/json;q=0.5, text/csv", "text/csv"), ("text/csv;q=0.2, application/x-ndjson;q=0.3", "application/x-ndjson"),
+    ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "application/json"), ("text/csv; charset=utf-8; q=0.7", "text/csv"),
+    ("image/png", "application/json"), ("text/csv;q=nonsense", "application/json"), ("application/*", "application/json")])
+def test_a_list_comes_as_the_client_would_rather_have_it(admin, accept, kind):
+    answer = admin("GET", "industries", headers={} if accept is None else {"Accept": accept})
+    assert answer.status == 200 and answer.headers["Content-Type"].split(";")[0] == kind
+    assert "Accept" in [v.strip() for v in answer.headers["Vary"].split(",")]

@@ -156,3 +156,52 @@ def test_the_description_is_asked_for_with_a_token(server):
     connection.request("GET", "/api/v1/openapi.json")
     assert connection.getresponse().status == 401
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory):
+    """A server whose scripts declare an entity, an action and routes of their own."""
+    from conftest import ROOT, Server
+    import shutil
+    folder = tmp_path_factory.mktemp("extended")
+    shutil.copytree(ROOT / "workflows", folder / "workflows")
+    (folder / "workflows" / "extra.lua").write_text("""
+entity "api_widget" {
+  label = { en = "Widget", ru = "Деталь" },
+  plural = { en = "Widgets", ru = "Детали", path = "api_widgets" },
+  title = "name",
+  fields = {
+    name = text { label = { en = "Name", ru = "Название" }, required = true, max = 40 },
+    weight = decimal { label = { en = "Weight", ru = "Вес" }, scale = 3, min = 0 },
+    colour = option { "red", "blue", label = { en = "Colour", ru = "Цвет" } },
+    extra = json { label = { en = "Extra", ru = "Прочее" } },
+  },
+}
+route("GET", "/api/v1/x/report", { allow = "*" }, function(request) return { ok = true, list = { 1, 2 } } end)
+route("POST", "/api/v1/x/report", { allow = "crm_admin" }, function(request) return { got = request.body } end)
+""")
+    running = Server(folder, "--workflows", str(folder / "workflows"))
+    yield running
+    assert running.stop() == 0
+
+
+def test_entities_of_scripts_are_described_and_held_to_it(extended):
+    admin = extended.user("admin", "crm_admin")
+    made = admin.made("api_widgets", name="Cog", weight=1.125, colour="red", extra={"a": [1, {"b": None}]})
+    assert made["extra"] == {"a": [1, {"b": None}]} and made["weight"] == 1.125
+    patched = admin.patch("api_widgets/" + made["id"], {"extra": {"c": True}})
+    assert patched.status == 200 and patched.json["extra"]["c"] is True
+    description = admin.raw("GET", "/api/v1/openapi.json").json
+    write = description["components"]["schemas"]["api_widget.write"]["properties"]
+    assert write["colour"]["enum"] == ["red", "blue", None] and write["name"]["maxLength"] == 40 and write["weight"]["minimum"] == 0
+    assert description["paths"]["/api/v1/api_widgets"]["post"]["requestBody"]["content"]["application/json"]["schema"]["required"] == ["name"]
+
+
+def test_routes_of_scripts_are_described_to_those_who_may_call_them(extended):
+    admin, seller = extended.user("admin", "crm_admin"), extended.user("seller", "crm_sales")
+    assert set(admin.raw("GET", "/api/v1/openapi.json").json["paths"]["/api/v1/x/report"]) == {"get", "post"}
+    assert set(seller.raw("GET", "/api/v1/openapi.json").json["paths"]["/api/v1/x/report"]) == {"get"}
+    assert seller.get("x/report").json == {"ok": True, "list": [1, 2]}
+    assert admin.post("x/report", {"a": 1}).json == {"got": {"a": 1}} and seller.post("x/report", {}).status == 403
+    refused = admin("DELETE", "x/report")
+    assert refused.status == 405 and refused.headers["Allow"] == "GET, HEAD, POST, OPTIONS"
