@@ -5,6 +5,8 @@
  * its methods are all endpoints with that very pattern. */
 #include "api/app.h"
 
+#include <assert.h>
+
 static const struct endpoint_table *const tables[] = {
     &health_endpoints, &metrics_endpoints, &page_endpoints,     &sessions_endpoints, &tokens_endpoints,
     &me_endpoints,     &schema_endpoints,  &openapi_endpoints,  &batch_endpoints,    &events_endpoints,
@@ -35,27 +37,39 @@ static bool split(struct str path, struct segments *out)
     } while (true);
 }
 
-/* Walks pattern and segments side by side. */
-static bool fits(const char *pattern, const struct segments *path, struct match *m)
+/* The patterns taken apart, once. */
+struct pattern {
+    const struct endpoint *endpoint;
+    struct segments parts;
+};
+
+static struct pattern patterns[ENDPOINTS_MAX];
+static size_t pattern_count;
+static pthread_once_t routes_once = PTHREAD_ONCE_INIT;
+
+static void take_apart(void)
 {
-    const char *p = pattern + 1;
-    m->capture_count = 0;
-    for (size_t i = 0; i < path->n; i++) {
-        const char *end = strchrnul(p, '/');
-        size_t n = (size_t)(end - p);
-        struct str part = path->part[i];
-        if (*p == '{') {
-            if (part.n == 0) return false;
-            m->captures[m->capture_count++].value = part;
-        } else if (part.n != n || memcmp(part.p, p, n) != 0) {
-            return false;
+    assert(!routes_nth(ENDPOINTS_MAX)); /* app.h has room for all of them */
+    for (size_t t = 0; t < TABLES; t++)
+        for (size_t i = 0; i < tables[t]->count && pattern_count < ENDPOINTS_MAX; i++) {
+            struct pattern *r = &patterns[pattern_count++];
+            r->endpoint = &tables[t]->first[i];
+            split(str_of(r->endpoint->path), &r->parts);
         }
-        bool last = i + 1 == path->n;
-        if (last) return *end == 0;
-        if (*end == 0) return false;
-        p = end + 1;
+}
+
+static bool fits(const struct segments *pattern, const struct segments *path, struct match *m)
+{
+    m->capture_count = 0;
+    if (pattern->n != path->n) return false;
+    for (size_t i = path->n; i-- > 0;) { /* the ends differ most */
+        struct str p = pattern->part[i], part = path->part[i];
+        if (p.n && p.p[0] == '{' ? part.n == 0 : !str_eq(p, part)) return false;
     }
-    return false;
+    for (size_t i = 0; i < path->n; i++)
+        if (pattern->part[i].n && pattern->part[i].p[0] == '{')
+            m->captures[m->capture_count++].value = path->part[i];
+    return true;
 }
 
 static const char *const capture_names[] = {"collection", "id", "name", "code", "delivery"};
@@ -79,19 +93,20 @@ void routes_match(enum http_method method, struct str path, struct match *out)
     *out = (struct match){.number = ENDPOINTS_MAX};
     if (!split(path, &parts)) return;
     if (method == HTTP_METHOD_HEAD) method = HTTP_METHOD_GET;
+    pthread_once(&routes_once, take_apart);
     const char *pattern = NULL;
-    size_t number = 0;
-    for (size_t t = 0; t < TABLES; t++)
-        for (size_t i = 0; i < tables[t]->count; i++, number++) {
-            const struct endpoint *e = &tables[t]->first[i];
-            if (pattern ? strcmp(pattern, e->path) != 0 : !fits(e->path, &parts, out)) continue;
-            pattern = e->path;
-            out->methods |= 1U << e->method;
-            if (e->method == method) {
-                out->endpoint = e;
-                out->number = number;
-            }
+    for (size_t i = 0; i < pattern_count; i++) {
+        const struct endpoint *e = patterns[i].endpoint;
+        if (pattern ? patterns[i].parts.n != parts.n || strcmp(pattern, e->path) != 0
+                    : !fits(&patterns[i].parts, &parts, out))
+            continue;
+        pattern = e->path;
+        out->methods |= 1U << e->method;
+        if (e->method == method) {
+            out->endpoint = e;
+            out->number = i;
         }
+    }
     out->known = pattern != NULL;
     if (pattern) name_captures(pattern, out);
 }

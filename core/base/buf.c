@@ -21,7 +21,7 @@ void buf_reset(struct buf *b)
     b->failed = false;
 }
 
-bool buf_reserve(struct buf *b, size_t more)
+bool buf_grow(struct buf *b, size_t more)
 {
     if (b->failed) return false;
     if (b->cap - b->n >= more) return true;
@@ -40,28 +40,6 @@ bool buf_reserve(struct buf *b, size_t more)
     b->p = p;
     b->cap = cap;
     return true;
-}
-
-void buf_add(struct buf *b, const void *p, size_t n)
-{
-    if (n == 0 || !buf_reserve(b, n)) return;
-    memcpy(b->p + b->n, p, n);
-    b->n += n;
-}
-
-void buf_char(struct buf *b, char c)
-{
-    if (buf_reserve(b, 1)) b->p[b->n++] = c;
-}
-
-void buf_str(struct buf *b, struct str s)
-{
-    buf_add(b, s.p, s.n);
-}
-
-void buf_cstr(struct buf *b, const char *s)
-{
-    buf_add(b, s, strlen(s));
 }
 
 void buf_int(struct buf *b, int64_t v)

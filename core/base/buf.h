@@ -21,13 +21,36 @@ void buf_init(struct buf *b, size_t toobig);
 void buf_free(struct buf *b);
 void buf_reset(struct buf *b); /* empty again, memory kept, `failed` cleared */
 
-/* Makes room for `more` bytes; false (and `failed`) when it cannot. */
-bool buf_reserve(struct buf *b, size_t more);
+bool buf_grow(struct buf *b, size_t more); /* of buf_reserve */
 
-void buf_add(struct buf *b, const void *p, size_t n);
-void buf_char(struct buf *b, char c);
-void buf_str(struct buf *b, struct str s);
-void buf_cstr(struct buf *b, const char *s);
+/* Makes room for `more` bytes; false (and `failed`) when it cannot. */
+static inline bool buf_reserve(struct buf *b, size_t more)
+{
+    return (!b->failed && b->cap - b->n >= more) || buf_grow(b, more);
+}
+
+static inline void buf_add(struct buf *b, const void *p, size_t n)
+{
+    if (n == 0 || !buf_reserve(b, n)) return;
+    memcpy(b->p + b->n, p, n);
+    b->n += n;
+}
+
+static inline void buf_char(struct buf *b, char c)
+{
+    if (buf_reserve(b, 1)) b->p[b->n++] = c;
+}
+
+static inline void buf_str(struct buf *b, struct str s)
+{
+    buf_add(b, s.p, s.n);
+}
+
+static inline void buf_cstr(struct buf *b, const char *s)
+{
+    buf_add(b, s, strlen(s));
+}
+
 void buf_int(struct buf *b, int64_t n);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -59,8 +59,8 @@ struct error_entry {
     const char *code;    /* stable, snake_case */
     const char *message; /* in the error's language */
     long offset;         /* characters into a filter; -1 without meaning */
-    const char
-        *expected; /* what the parser wanted here, with spaces between ("field value"); NULL: nothing to say */
+    const char *
+        expected; /* what the parser wanted here, with spaces between ("field value"); NULL: nothing to say */
     const char *suggestion; /* the nearest name; NULL */
     const char *file;       /* the script that said no, for developers; NULL */
     int line;

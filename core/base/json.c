@@ -76,28 +76,63 @@ static void escaped(struct buf *b, struct str s)
     buf_add(b, s.p + start, s.n - start);
 }
 
-static bool ascii(struct str s)
+/* Has one of eight bytes a need to be looked at: below 0x20, '"', '\\', 0x7f, or not ASCII? (The tests may
+ * see one too many, never one too few: https://graphics.stanford.edu/~seander/bithacks.html#ZeroInWord) */
+static bool eight_plain(const char *p)
 {
-    unsigned char any = 0;
-    for (size_t i = 0; i < s.n; i++)
-        any |= (unsigned char)s.p[i];
-    return any < 0x80;
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    uint64_t w;
+    memcpy(&w, p, sizeof w);
+    uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\', del = w ^ ones * 0x7f;
+    uint64_t bad = (w - ones * 0x20) | (quote - ones) | (slash - ones) | (del - ones) | w;
+    return (bad & high) == 0;
+}
+
+/* The length of what stands in front and needs no escape: ASCII, and the two-byte letters of UTF-8. */
+static size_t plain_length(struct str s)
+{
+    size_t i = 0;
+    while (i < s.n) {
+        unsigned char c = (unsigned char)s.p[i];
+        if (c < 0x80) {
+            if (i + 8 <= s.n && eight_plain(s.p + i))
+                i += 8;
+            else if (!escapes[c])
+                i++;
+            else
+                break;
+        } else if (c >= 0xC2 && c <= 0xDF && i + 1 < s.n && ((unsigned char)s.p[i + 1] & 0xC0) == 0x80) {
+            i += 2;
+        } else {
+            break;
+        }
+    }
+    return i;
+}
+
+static void string_slowly(struct buf *b, struct str s)
+{
+    if (text_valid(s)) {
+        escaped(b, s);
+        return;
+    }
+    struct buf clean;
+    buf_init(&clean, b->toobig);
+    while (s.n)
+        text_put(&clean, text_next(&s));
+    escaped(b, buf_view(&clean));
+    b->failed = b->failed || clean.failed;
+    buf_free(&clean);
 }
 
 static void string(struct buf *b, struct str s)
 {
-    buf_char(b, '"');
-    if (ascii(s) || text_valid(s)) {
-        escaped(b, s);
-    } else {
-        struct buf clean;
-        buf_init(&clean, b->toobig);
-        while (s.n)
-            text_put(&clean, text_next(&s));
-        escaped(b, buf_view(&clean));
-        b->failed = b->failed || clean.failed;
-        buf_free(&clean);
-    }
+    if (!buf_reserve(b, s.n + 2)) return;
+    size_t plain = plain_length(s);
+    b->p[b->n++] = '"';
+    if (plain) memcpy(b->p + b->n, s.p, plain);
+    b->n += plain;
+    if (plain < s.n) string_slowly(b, (struct str){s.p + plain, s.n - plain});
     buf_char(b, '"');
 }
 

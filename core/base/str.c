@@ -1,6 +1,21 @@
 /* str.c: the few operations on borrowed strings that are not one line. */
 #include "base/str.h"
 
+uint64_t str_hash(struct str s)
+{
+    uint64_t h = UINT64_C(0x9e3779b97f4a7c15) ^ s.n, word;
+    size_t i = 0;
+    for (; i + sizeof word <= s.n; i += sizeof word) {
+        memcpy(&word, s.p + i, sizeof word);
+        h = (h ^ word) * UINT64_C(0xff51afd7ed558ccd);
+        h ^= h >> 32;
+    }
+    for (word = 0; i < s.n; i++)
+        word = word << 8 | (unsigned char)s.p[i];
+    h = (h ^ word) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return h ^ h >> 29;
+}
+
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;

@@ -23,8 +23,8 @@ int timezone_offset(const struct timezone_data *z, int64_t ms);
 int64_t timezone_day(const struct timezone_data *z, int64_t ms);
 int64_t timezone_day_start(const struct timezone_data *z, int64_t days);
 
-/* The instant of a local time (milliseconds since 1970-01-01 by the wall clock): of two the earlier one; for a
- * time that the clock skips, the one that it would have been without the change. */
+/* The instant of a local time (milliseconds since 1970-01-01 by the wall clock): of two the earlier one; for
+ * a time that the clock skips, the one that it would have been without the change. */
 int64_t timezone_instant(const struct timezone_data *z, int64_t local);
 
 #endif

@@ -84,11 +84,26 @@ bool address_of_socket(const struct sockaddr *sa, struct address *out)
     return true;
 }
 
+static void format_v4(const unsigned char bytes[4], char *out)
+{
+    for (int i = 0; i < 4; i++) {
+        unsigned b = bytes[i];
+        if (i) *out++ = '.';
+        if (b >= 100) *out++ = (char)('0' + b / 100);
+        if (b >= 10) *out++ = (char)('0' + b / 10 % 10);
+        *out++ = (char)('0' + b % 10);
+    }
+    *out = '\0';
+}
+
 void address_format(const struct address *a, char out[HTTP_ADDRESS_TEXT])
 {
-    bool v4 = memcmp(a->bytes, v4_mapped, sizeof v4_mapped) == 0;
-    if (!inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->bytes + 12 : a->bytes, out, HTTP_ADDRESS_TEXT))
-        out[0] = '\0';
+    /* Twice for each request, and inet_ntop prints through sprintf. */
+    if (memcmp(a->bytes, v4_mapped, sizeof v4_mapped) == 0) {
+        format_v4(a->bytes + 12, out);
+        return;
+    }
+    if (!inet_ntop(AF_INET6, a->bytes, out, HTTP_ADDRESS_TEXT)) out[0] = '\0';
 }
 
 static bool is_trusted(const struct address *a, const struct address *trusted, size_t n)

@@ -51,10 +51,27 @@ const unsigned char *plan_secret(const struct context *c)
 
 static size_t slot(const struct plan_cache *k, struct str key)
 {
-    uint64_t h = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < key.n; i++)
-        h = (h ^ (unsigned char)key.p[i]) * UINT64_C(1099511628211);
-    return (size_t)(h % k->size);
+    return (size_t)(str_hash(key) % k->size);
+}
+
+struct str plan_key(struct context *c, const struct str *parts, size_t n)
+{
+    char *text, *at;
+    size_t length = c->who->role_key.n + 3;
+    for (size_t i = 0; i < n; i++)
+        length += parts[i].n + 2;
+    at = text = arena_alloc(c->arena, length);
+    if (!text) return (struct str){NULL, 0};
+    *at++ = (char)('0' + c->trusted);
+    *at++ = (char)('0' + c->env.lang);
+    memcpy(at, c->who->role_key.p, c->who->role_key.n);
+    at += c->who->role_key.n;
+    for (size_t i = 0; i < n; i++) {
+        *at++ = parts[i].p ? '\x1f' : '\x1e'; /* not given is not the same as empty */
+        if (parts[i].n) memcpy(at, parts[i].p, parts[i].n);
+        at += parts[i].n;
+    }
+    return (struct str){text, (size_t)(at - text)};
 }
 
 struct plan *plan_find(struct context *c, struct str key)
@@ -112,7 +129,7 @@ struct stmt *sql_start(struct context *c, struct sql *q, bool ok)
 
 struct stmt *plan_start(struct context *c, const struct plan *p)
 {
-    struct stmt *s = db_prepare(c->db, p->sql, c->error);
+    struct stmt *s = db_prepare_hashed(c->db, p->sql, p->hash, c->error);
     if (!s) return NULL;
     if (sql_bind_all(s, 1, p->binds, p->bind_count, &c->env, c->arena)) return s;
     db_release(s);

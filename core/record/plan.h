@@ -10,10 +10,10 @@
 
 struct column {
     const struct field *field;
-    struct str key;
-    bool raw; /* already JSON: sets, expanded references, json */
-    int mask; /* SQL column that says whether the field is granted on this row; -1: always */
-    int at;   /* SQL column of the value */
+    struct str key, head; /* its name; and as it stands in an object: ,"name": */
+    bool raw;             /* already JSON: sets, expanded references, json */
+    int mask;             /* SQL column that says whether the field is granted on this row; -1: always */
+    int at;               /* SQL column of the value */
 };
 
 struct sort_term {
@@ -44,6 +44,7 @@ struct plan {
     struct arena arena;
     struct str key;
     struct str sql;
+    uint64_t hash; /* str_hash(sql) */
     struct bind *binds;
     size_t bind_count;
     struct column *columns;
@@ -61,6 +62,9 @@ struct plan {
 };
 
 /* plan.c */
+/* What a plan is kept by: who asks (their roles, language, and the sizes of their sets), and these parts:
+ * what is read, and the texts of the query. .p NULL: no memory. */
+struct str plan_key(struct context *c, const struct str *parts, size_t n);
 /* From the cache, or NULL. `key` says everything that the SQL depends on besides catalog and roles. */
 struct plan *plan_find(struct context *c, struct str key);
 /* A new one in its own arena, to be filled and then kept. NULL: no memory. */

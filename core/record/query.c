@@ -18,6 +18,7 @@ static bool finish_sql(struct context *c, struct plan *p, struct sql *q)
         p->sql = arena_str(&p->arena, buf_view(&q->text));
         p->binds = q->binds;
         p->bind_count = q->bind_count;
+        p->hash = str_hash(p->sql);
     }
     sql_free(q);
     if (!ok) return sql_too_large(c->error);
@@ -48,17 +49,11 @@ static struct plan *compile_get(struct context *c, const struct entity *e, struc
     return NULL;
 }
 
-static struct str plan_key(struct context *c, const char *kind, const struct entity *e, const char *rest)
-{
-    return str_of(arena_printf(c->arena, "%s\x1f%s\x1f%.*s\x1f%d%d\x1f%s", kind, e->name,
-                               STR_ARG(c->who->role_key), c->trusted, (int)c->env.lang, rest));
-}
-
 bool query_get(struct context *c, const struct entity *e, int64_t id, struct str fields, struct str expand,
                struct buf *out, int64_t *version)
 {
-    char *rest = arena_printf(c->arena, "%d%.*s\x1f%.*s", fields.p != NULL, STR_ARG(fields), STR_ARG(expand));
-    struct str key = rest ? plan_key(c, "get", e, rest) : (struct str){NULL, 0};
+    struct str parts[] = {STR("get"), str_of(e->name), fields, expand};
+    struct str key = plan_key(c, parts, sizeof parts / sizeof *parts);
     if (!key.p) return error_no_memory(c->error);
     struct plan *p = plan_find(c, key), *made = p ? NULL : compile_get(c, e, key, fields, expand);
     if (!p) p = made;
@@ -227,7 +222,7 @@ struct plan *list_plan(struct context *c, const struct query *query, const struc
 static struct str list_key(struct context *c, const struct query *q, const struct sort *sort,
                            const struct cursor *cursor, int phase, const struct group *g)
 {
-    char shape[SORT_MAX + 2] = "-";
+    char shape[SORT_MAX + 3] = "-";
     if (q->param_count) return STR(""); /* scripts' parameters are bound as constants: compiled each time */
     if (cursor->given && cursor->phase == phase) {
         size_t n = 0;
@@ -235,10 +230,18 @@ static struct str list_key(struct context *c, const struct query *q, const struc
         for (size_t i = 0; i < sort->count; i++)
             shape[n++] = cursor->keys[i].type == VALUE_NULL ? '0' : '1';
     }
-    char *rest = arena_printf(c->arena, "%d%s\x1f%s\x1f%.*s\x1f%.*s\x1f%d%.*s\x1f%.*s\x1f%.*s", phase, shape,
-                              g ? g->field->name : "", STR_ARG(q->filter), STR_ARG(q->sort),
-                              q->fields.p != NULL, STR_ARG(q->fields), STR_ARG(q->expand), STR_ARG(q->q));
-    return rest ? plan_key(c, "list", q->entity, rest) : (struct str){NULL, 0};
+    size_t length = strlen(shape);
+    shape[length] = (char)('0' + phase);
+    struct str parts[] = {STR("list"),
+                          str_of(q->entity->name),
+                          {shape, length + 1},
+                          str_of(g ? g->field->name : NULL),
+                          q->filter,
+                          q->sort,
+                          q->fields,
+                          q->expand,
+                          q->q};
+    return plan_key(c, parts, sizeof parts / sizeof *parts);
 }
 
 struct page {

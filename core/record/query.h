@@ -19,7 +19,8 @@ struct query { /* texts as the client sent them; .p NULL: not given */
     size_t param_count;
     int64_t limit;
     bool count;
-    struct str part; /* which list of several this is (the column of a board): cursors belong to it; .p NULL */
+    struct str
+        part; /* which list of several this is (the column of a board): cursors belong to it; .p NULL */
 };
 
 /* One record as the caller may see it. ERROR_NOT_FOUND when it does not exist for them. `version`

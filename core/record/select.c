@@ -206,6 +206,8 @@ bool select_columns(struct context *c, struct plan *p, struct sql *q, const stru
         }
         struct column *k = &p->columns[p->column_count++];
         *k = (struct column){.field = f, .key = str_of(f->name), .at = at++};
+        k->head = str_of(arena_printf(&p->arena, ",\"%s\":", f->name));
+        if (!k->head.p) return error_no_memory(c->error);
         sql_add(q, ", ");
         if (!mask_of(c, masks, e, f, &k->mask) ||
             !column_sql(c, q, e, f, expand.p && in_list(expand, f->name), &k->raw))
@@ -223,21 +225,36 @@ bool select_columns(struct context *c, struct plan *p, struct sql *q, const stru
 
 /* ---- rows ---- */
 
-void write_column(struct buf *out, const struct field *f, struct stmt *s, int at)
+static void write_number_cell(struct buf *out, const struct field *f, struct stmt *s, int at, int64_t i)
 {
-    if (stmt_null(s, at)) {
-        json_null(out);
-        return;
-    }
     switch (field_value_type(f)) {
-    case VALUE_NUMBER: json_decimal(out, stmt_int(s, at), f->scale); break;
-    case VALUE_BOOL: json_bool(out, stmt_int(s, at) != 0); break;
-    case VALUE_DATE: json_date(out, stmt_int(s, at)); break;
-    case VALUE_DATETIME: json_datetime(out, stmt_int(s, at)); break;
-    case VALUE_ID: json_id(out, stmt_int(s, at)); break;
-    case VALUE_SET: json_raw(out, stmt_text(s, at)); break;
+    case VALUE_NUMBER: json_decimal(out, i, f->scale); break;
+    case VALUE_BOOL: json_bool(out, i != 0); break;
+    case VALUE_DATE: json_date(out, i); break;
+    case VALUE_DATETIME: json_datetime(out, i); break;
+    case VALUE_ID: json_id(out, i); break;
     default: json_str(out, stmt_text(s, at)); break;
     }
+}
+
+static void write_cell(struct buf *out, const struct field *f, bool raw, struct stmt *s, int at)
+{
+    struct cell v = stmt_cell(s, at);
+    if (v.null)
+        json_null(out);
+    else if (!v.text.p && raw)
+        json_int(out, v.i);
+    else if (!v.text.p)
+        write_number_cell(out, f, s, at, v.i);
+    else if (raw)
+        json_raw(out, v.text);
+    else
+        json_str(out, v.text);
+}
+
+void write_column(struct buf *out, const struct field *f, struct stmt *s, int at)
+{
+    write_cell(out, f, field_value_type(f) == VALUE_SET, s, at);
 }
 
 /* Fields that scripts compute: the only Lua on a read, and only where it was asked for. */
@@ -261,11 +278,9 @@ bool select_write_row(struct context *c, const struct plan *p, const struct enti
     for (size_t i = 0; i < p->column_count; i++) {
         const struct column *k = &p->columns[i];
         if (k->mask >= 0 && stmt_int(s, k->mask) == 0) continue;
-        json_key(out, k->key);
-        if (k->raw && !stmt_null(s, k->at))
-            json_raw(out, stmt_text(s, k->at));
-        else
-            write_column(out, k->field, s, k->at);
+        bool first = out->n && out->p[out->n - 1] == '{';
+        buf_add(out, k->head.p + first, k->head.n - first);
+        write_cell(out, k->field, k->raw, s, k->at);
     }
     if (!write_computed(c, p, e, stmt_int(s, 0), out)) return false;
     json_end_object(out);

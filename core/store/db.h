@@ -37,6 +37,8 @@ struct db *db_open(const char *path, enum db_mode mode, struct error *e);
 void db_close(struct db *d); /* finalizes everything; NULL is allowed */
 
 struct stmt *db_prepare(struct db *d, struct str sql, struct error *e);
+/* The same for who keeps str_hash(sql) beside the text. */
+struct stmt *db_prepare_hashed(struct db *d, struct str sql, uint64_t hash, struct error *e);
 void db_release(struct stmt *s); /* resets and gives it back to the connection; NULL is allowed */
 
 /* Parameters count from 1. Text is NOT copied: it must live until the statement is reset or
@@ -58,6 +60,14 @@ void stmt_reset(struct stmt *s);
 
 /* Columns count from 0. Text lives until the next step, reset or release. */
 bool stmt_null(struct stmt *s, int at);
+/* All at once, for rows that are read by the thousand: nothing, a whole number, or else text as stmt_text
+ * gives it. */
+struct cell {
+    bool null;
+    int64_t i;
+    struct str text; /* .p NULL unless it is a text */
+};
+struct cell stmt_cell(struct stmt *s, int at);
 int64_t stmt_int(struct stmt *s, int at);
 struct str stmt_text(struct stmt *s, int at);
 struct str stmt_blob(struct stmt *s, int at);

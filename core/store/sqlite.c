@@ -220,22 +220,6 @@ static void list_remove(struct stmt_list *list, struct stmt *s)
     *(s->older ? &s->older->newer : &list->oldest) = s->newer;
 }
 
-/* Eight bytes a step: texts of a list query are a kilobyte long and are looked up for every request. */
-static uint64_t hash_text(struct str s)
-{
-    uint64_t h = UINT64_C(0x9e3779b97f4a7c15) ^ s.n, word;
-    size_t i = 0;
-    for (; i + sizeof word <= s.n; i += sizeof word) {
-        memcpy(&word, s.p + i, sizeof word);
-        h = (h ^ word) * UINT64_C(0xff51afd7ed558ccd);
-        h ^= h >> 32;
-    }
-    for (word = 0; i < s.n; i++)
-        word = word << 8 | (unsigned char)s.p[i];
-    h = (h ^ word) * UINT64_C(0xc4ceb9fe1a85ec53);
-    return h ^ h >> 29;
-}
-
 static struct stmt **bucket_of(struct db *d, uint64_t hash)
 {
     return &d->bucket[hash & (STATEMENT_BUCKETS - 1)];
@@ -272,11 +256,15 @@ static struct stmt *prepare_new(struct db *d, struct str sql, uint64_t hash, str
 
 struct stmt *db_prepare(struct db *d, struct str sql, struct error *e)
 {
+    return db_prepare_hashed(d, sql, str_hash(sql), e);
+}
+
+struct stmt *db_prepare_hashed(struct db *d, struct str sql, uint64_t hash, struct error *e)
+{
     if (sql.n > INT32_MAX / 2) {
         error_set(e, ERROR_INTERNAL, "the statement is too long", "запрос слишком длинный");
         return NULL;
     }
-    uint64_t hash = hash_text(sql);
     struct stmt *s = *bucket_of(d, hash);
     while (s && !(s->hash == hash && s->length == sql.n && memcmp(sqlite3_sql(s->handle), sql.p, sql.n) == 0))
         s = s->same_bucket;
@@ -382,6 +370,18 @@ struct str stmt_text(struct stmt *s, int at)
 {
     const char *p = (const char *)sqlite3_column_text(s->handle, at);
     return (struct str){p, p ? (size_t)sqlite3_column_bytes(s->handle, at) : 0};
+}
+
+struct cell stmt_cell(struct stmt *s, int at)
+{
+    sqlite3_value *v = sqlite3_column_value(s->handle, at);
+    switch (sqlite3_value_type(v)) {
+    case SQLITE_NULL: return (struct cell){.null = true};
+    case SQLITE_INTEGER: return (struct cell){.i = sqlite3_value_int64(v)};
+    default: break;
+    }
+    const char *p = (const char *)sqlite3_value_text(v);
+    return (struct cell){.text = {p, p ? (size_t)sqlite3_value_bytes(v) : 0}};
 }
 
 struct str stmt_blob(struct stmt *s, int at)
