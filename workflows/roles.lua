@@ -76,6 +76,7 @@ role "crm_manager" {
   allow { "update", "partner", where = partner_dir },
   allow { "update", { "product", "content", "portal", "chain" }, where = dir },
   allow { "update", "price", follow = "product" },
+  allow { "read", "merge", follow = "kept" }, -- and undoes it
   allow { "all", "chain_step", follow = "chain" },
   allow { "read", { "certification", "certificate" } },
   allow { "read", { "campaign", "offering", "marketing_list", "member" } },

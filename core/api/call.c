@@ -131,7 +131,8 @@ static bool keep_parameter(struct call *c, struct str name, struct str value)
     suggest_start(&near, name);
     bool writes = c->endpoint->lane == LANE_WRITE || c->endpoint->method != HTTP_METHOD_GET;
     bool any = strcmp(c->endpoint->parameters, "*") == 0;
-    if (!any && !listed(c->endpoint->parameters, name, &near) && !(writes && listed("dry_run", name, &near)))
+    if (!any && !listed(c->endpoint->parameters, name, &near) &&
+        !(writes && listed("dry_run reason", name, &near)))
         return unknown_parameter(c, name, &near);
     if (!any && call_parameter(c, arena_dup(c->arena, name)).p) {
         error_add(&c->error, arena_dup(c->arena, name), "repeated", "%.*s is given twice",

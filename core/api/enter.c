@@ -18,6 +18,8 @@ void call_context(struct call *c)
     while (!top->x && top->parent)
         top = top->parent;
     c->context.request = top->x ? top->x->request_id : STR("");
+    struct str why = call_parameter(c, "reason"); /* for the log, and for what asks for a reason */
+    if (why.n && why.n <= 2000) c->context.why = why;
 }
 
 /* Settings answer to their code as well as to their id. */

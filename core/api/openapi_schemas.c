@@ -77,6 +77,7 @@ static const struct openapi_schema schemas[] = {
             "detail": {"type": "string"},
             "errors": {"type": "array", "items": {"$ref": "#/components/schemas/api.problem_entry"}},
             "current": {"type": "object"},
+            "candidates": {"type": "array", "items": {"type": "object"}},
             "file": {"type": "string"},
             "line": {"type": "integer"},
             "request_id": {"type": "string"}},

@@ -89,6 +89,10 @@ void problem_write(struct buf *b, const struct error *e, struct str request_id, 
         json_key(b, STR("current"));
         json_raw(b, str_of(e->current));
     }
+    if (e->candidates) {
+        json_key(b, STR("candidates"));
+        json_raw(b, str_of(e->candidates));
+    }
     if (developer && e->file) {
         json_key(b, STR("file"));
         json_cstr(b, e->file);

@@ -74,8 +74,9 @@ struct error {
     size_t count;
     const char *file; /* the script's place, for developers; NULL */
     int line;
-    int64_t retry_after; /* seconds, for 429 and 503; 0: none */
-    const char *current; /* JSON of the record as it is now, for ERROR_STALE; NULL */
+    int64_t retry_after;    /* seconds, for 429 and 503; 0: none */
+    const char *current;    /* JSON of the record as it is now, for ERROR_STALE; NULL */
+    const char *candidates; /* JSON list of what is there already, for ERROR_DUPLICATE; NULL */
     struct arena *arena;
 };
 

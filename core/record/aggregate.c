@@ -5,7 +5,9 @@
 #include "base/suggest.h"
 #include "record/internal.h"
 #include "record/plan.h"
+
 #include "record/results.h"
+#include <inttypes.h>
 
 #define KEYS_MAX 4
 #define MEASURES_MAX 16
@@ -29,6 +31,7 @@ struct report {
     size_t key_count;
     struct measure measures[MEASURES_MAX];
     size_t measure_count;
+    int64_t at_least;
 };
 
 static const char *const kind_names[] = {"sum", "avg", "min", "max"};
@@ -150,6 +153,7 @@ static bool ask(struct context *c, const struct query *query, const struct repor
     ok = ok && select_where(c, &q, query);
     for (size_t i = 0; i < r->key_count; i++)
         sql_printf(&q, "%s%zu", i ? ", " : " GROUP BY ", i + 2);
+    if (r->at_least > 1 && r->key_count) sql_printf(&q, " HAVING count(*) >= %" PRId64, r->at_least);
     for (size_t i = 0; i < r->key_count; i++)
         sql_printf(&q, "%s%zu", i ? ", " : " ORDER BY ", i + 2);
     sql_printf(&q, " LIMIT %d", GROUPS_MAX + 1);
@@ -257,7 +261,7 @@ static bool write_group(void *ctx, const struct value *row)
 
 bool query_aggregate(struct context *c, const struct query *q, const struct aggregate *a, struct buf *out)
 {
-    struct report r = {0};
+    struct report r = {.at_least = a->at_least};
     if (!c->trusted && !access_may(c->who, q->entity, ACTION_READ))
         return error_set(c->error, ERROR_FORBIDDEN, "your roles do not let you read this: %s",
                          "ваши роли не позволяют это читать: %s", q->entity->plural.text[c->error->lang]);

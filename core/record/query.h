@@ -38,6 +38,7 @@ bool query_board(struct context *c, const struct query *q, struct str group_by, 
 struct aggregate {
     struct str group_by, sum, avg, min, max;
     bool count;
+    int64_t at_least; /* only groups of so many rows; 0: all */
 };
 bool query_aggregate(struct context *c, const struct query *q, const struct aggregate *a, struct buf *out);
 

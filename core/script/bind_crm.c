@@ -520,6 +520,7 @@ void bind_crm_open(lua_State *L)
     lua_pop(L, 1);
     luaL_newlib(L, functions);
     bind_work_open(L);
+    bind_merge_open(L);
     lua_pushlightuserdata(L, NULL); /* crm.null: "no value", where nil would leave a field out of a table */
     lua_setfield(L, -2, "null");
     luaL_newlib(L, json);

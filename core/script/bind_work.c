@@ -272,6 +272,8 @@ static struct str figures(lua_State *L, struct context *c)
     struct str *texts[] = {&q.filter, &a.group_by, &a.sum, &a.avg, &a.min, &a.max};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (!texts[i]->n) texts[i]->p = NULL; /* not given */
+    if (lua_getfield(L, 2, "at_least") != LUA_TNIL) a.at_least = luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
     struct buf b;
     buf_init(&b, 8 << 20);
     bool ok = query_aggregate(c, &q, &a, &b);
@@ -280,8 +282,8 @@ static struct str figures(lua_State *L, struct context *c)
     return out;
 }
 
-/* crm.aggregate(entity, { group_by=, filter=, sum=, avg=, min=, max= }) → list of { key = {…}, count =, sum =
- * {…} } under the caller's rights */
+/* crm.aggregate(entity, { group_by=, filter=, sum=, avg=, min=, max=, at_least= }) → list of { key = {…},
+ * count =, sum = {…} } under the caller's rights */
 static int crm_aggregate(lua_State *L)
 {
     struct context *c = bind_query(L);

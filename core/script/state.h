@@ -145,6 +145,8 @@ void bind_crm_open(lua_State *L);
 int crm_create(lua_State *L); /* crm.create(entity, fields) */
 /* bind_work.c: adds its functions to the table on top. */
 void bind_work_open(lua_State *L);
+/* bind_merge.c: the same. */
+void bind_merge_open(lua_State *L);
 /* bind_find.c: crm.get and crm.find; what the files of `crm` share. */
 int bind_crm_get(lua_State *L);
 int bind_crm_find(lua_State *L);

@@ -22,7 +22,7 @@ end
 
 -- Addresses at these say nothing about the company.
 local public = {}
-for domain in string.gmatch("gmail.com mail.ru yandex.ru ya.ru bk.ru list.ru inbox.ru outlook.com hotmail.com icloud.com yahoo.com rambler.ru", "%S+") do public[domain] = true end
+for domain in string.gmatch("gmail.com mail.ru yandex.ru ya.ru bk.ru list.ru inbox.ru outlook.com hotmail.com icloud.com yahoo.com rambler.ru example.com example.org example.net", "%S+") do public[domain] = true end
 
 --- The domain of an e-mail address or a site; nil for public mail services.
 function names.domain(text)
