@@ -10,5 +10,7 @@
 bool secret_make(char text[44], struct error *e);
 /* BLAKE2b-256. */
 void secret_hash(struct str text, unsigned char hash[SECRET_HASH]);
+/* Another secret that follows from this one and from which this one cannot be told: BLAKE2b-256 of `use`, keyed. */
+void secret_derive(struct str text, struct str use, char out[44]);
 
 #endif

@@ -75,12 +75,18 @@ bool password_lookup(struct db *d, struct str login, struct arena *arena, int64_
     return step != STEP_ERROR;
 }
 
+void session_csrf(struct str secret, char csrf[65])
+{
+    secret_derive(secret, STR("csrf"), csrf);
+}
+
 /* The text form of both is 43 characters; the room of 65 leaves space for longer ones later. */
 bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times, char secret[65],
                     char csrf[65], struct error *e)
 {
     unsigned char hash[SECRET_HASH], csrf_hash[SECRET_HASH];
-    if (!secret_make(secret, e) || !secret_make(csrf, e)) return false;
+    if (!secret_make(secret, e)) return false;
+    session_csrf(str_of(secret), csrf);
     secret_hash(str_of(secret), hash);
     secret_hash(str_of(csrf), csrf_hash);
     struct stmt *s = db_prepare(d, STR("DELETE FROM perigee_session WHERE expires_at < ? OR seen_at < ?"), e);

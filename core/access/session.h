@@ -46,6 +46,8 @@ struct session_times {
 /* Writer. `secret` and `csrf` get 64 hex-like URL-safe characters and a NUL. */
 bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times, char secret[65],
                     char csrf[65], struct error *e);
+/* The CSRF token of a session follows from its secret, so that a page that was loaded anew can ask for it. */
+void session_csrf(struct str secret, char csrf[65]);
 bool session_delete(struct db *d, struct str secret, struct error *e);
 bool session_touch(struct db *d, struct str secret, int64_t now,
                    struct error *e); /* renews idleness; at most once a minute matters */

@@ -89,6 +89,15 @@ static bool find_endpoint(struct call *c)
     return false;
 }
 
+/* Pages of the desk: everything outside the API that is no endpoint; "/" is the desk's where there is one. */
+static bool is_page(const struct call *c)
+{
+    struct match m;
+    if (!c->app->files || str_starts(c->path, STR("/api/"))) return false;
+    routes_match(c->method, c->path, &m);
+    return !m.known || str_is(c->path, "/");
+}
+
 struct call *dispatch_begin(void *data, struct http_exchange *x)
 {
     struct app *app = data;
@@ -99,8 +108,7 @@ struct call *dispatch_begin(void *data, struct http_exchange *x)
         return NULL;
     }
     worker_renew(c->home);
-    bool api = str_starts(c->path, STR("/api/"));
-    if (!api && app->files && http_static_serve(app->files, x, false)) return NULL;
+    if (is_page(c) && http_static_serve(app->files, x, false)) return NULL;
     return find_endpoint(c) ? c : NULL;
 }
 

@@ -18,6 +18,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+/* Everything from here, nothing inline, nobody's frame. blob: is for pictures that the desk draws itself. */
+#define DESK_POLICY                                                                                          \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self';"  \
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
 void serve_options_defaults(struct serve_options *o)
 {
     *o = (struct serve_options){
@@ -250,6 +255,21 @@ static bool start_http(struct app *app, struct error *e)
 
 #define RESULTS 512 /* counts kept, at most 64 KiB each */
 
+/* The desk's files, where they were built. */
+static bool open_files(struct app *app, struct error *e)
+{
+    char why[256];
+    struct http_static_config config = {.prefix = "/",
+                                        .root = app->options->static_folder,
+                                        .fallback = "index.html",
+                                        .content_security_policy = DESK_POLICY,
+                                        .dev = app->options->dev};
+    if (!config.root) return true;
+    app->files = http_static_open(&config, why, sizeof why);
+    return app->files || error_set(e, ERROR_UNAVAILABLE, "the desk cannot be served: %s",
+                                   "рабочее место не открывается: %s", why);
+}
+
 static unsigned slow_threads(const struct serve_options *o)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -263,6 +283,7 @@ static bool start(struct app *app, struct arena *arena, struct error *e)
     if (!open_data(app, arena, e) || !start_writer(app, e) || !reload_start(app, e)) return false;
     app->results = result_cache_new(RESULTS, e);
     if (!app->results) return false;
+    if (!open_files(app, e)) return false;
     app->pool = pool_start(app, slow_threads(app->options), e);
     struct importer *importer = app->pool ? importer_start(app, e) : NULL;
     atomic_store(&app->importer, importer);
@@ -279,6 +300,7 @@ static void stop(struct app *app)
     importer_stop(app->importer);
     if (app->writer) writer_stop(app->writer);
     courier_free(app->courier);
+    http_static_free(app->files);
     importer_free(app->importer);
     if (app->http) http_server_free(app->http);
     throttle_free(app->throttle);

@@ -103,11 +103,16 @@ static bool sign_out(struct call *c)
 
 static bool current(struct call *c)
 {
+    char csrf[65];
     if (!need_session(c)) return false;
+    session_csrf(c->session, csrf);
     json_object(c->out);
+    json_key(c->out, STR("csrf_token"));
+    json_cstr(c->out, csrf);
     json_key(c->out, STR("user"));
     if (!me_write(c, c->out)) return false;
     json_end_object(c->out);
+    call_field(c, "Cache-Control", STR("no-store"));
     return call_json(c, 200);
 }
 
@@ -115,7 +120,7 @@ static const struct endpoint endpoints[] = {
     {HTTP_METHOD_POST, "/api/v1/sessions", LANE_SLOW, OPEN | BODY | NOT_IN_BATCH, "", sign_in,
      "Sign in: a cookie, the CSRF token and the user", "sign_in", "session", 201},
     {HTTP_METHOD_GET, "/api/v1/sessions/current", LANE_READ, NOT_IN_BATCH, "", current,
-     "Who is signed in with this cookie", NULL, "session", 200},
+     "Who is signed in with this cookie, and the CSRF token", NULL, "session", 200},
     {HTTP_METHOD_DELETE, "/api/v1/sessions/current", LANE_WRITE, NOT_IN_BATCH, "", sign_out, "Sign out", NULL,
      NULL, 204},
 };

@@ -98,8 +98,21 @@ static const char *find_home(void)
     return is_home(".") ? "." : NULL;
 }
 
+/* The desk as it was built, or installed. NULL: only the small page. */
+static const char *find_desk(const char *home)
+{
+    static const char *const places[] = {"build/desk", "desk"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        char *folder = settings_join(home, places[i]), *page = settings_join(folder, "index.html");
+        struct stat st;
+        if (stat(page, &st) == 0 && S_ISREG(st.st_mode)) return folder;
+    }
+    return NULL;
+}
+
 static void use_home(struct serve_options *o, const char *home)
 {
+    if (home) o->static_folder = find_desk(home);
     if (!home || strcmp(home, ".") == 0) return; /* the defaults are relative already */
     o->scripts.scripts = settings_join(home, "scripts");
     o->scripts.workflows = settings_join(home, "workflows");
