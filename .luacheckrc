@@ -6,3 +6,5 @@ read_globals = {
   "text", "longtext", "integer", "decimal", "money", "percent", "boolean", "date", "datetime", "email", "phone", "url", "option", "options", "ref", "refs",
   "file", "json", "formula", "computed",
 }
+
+files["**/*_test.lua"] = { read_globals = { "test" } }

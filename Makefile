@@ -51,7 +51,7 @@ LIBRARY  := $(BUILD)/libperigee.a
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
 
-BLACK_BOX := $(wildcard tests/http tests/cli tests/docs tests/rights)
+BLACK_BOX := $(wildcard tests/http tests/cli tests/scripts tests/docs tests/rights)
 
 .PHONY: node all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
 .SECONDARY:
@@ -120,6 +120,7 @@ QUIET   := $(MAKE) --no-print-directory -s
 test: deps node
 	@$(QUIET) -j2 build units
 	@$(QUIET) lint unit
+	@$(BUILD)/perigee test
 	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
 	@$(QUIET) SANITIZE=1 BUILD=$(BUILD)/asan unit
 	@$(QUIET) fuzz SECONDS_EACH=5
@@ -130,6 +131,7 @@ test: deps node
 # The quick ones, for before a commit.
 check: build
 	@$(QUIET) lint unit
+	@$(BUILD)/perigee test
 	@$(PERIGEE) $(PYTEST) -x tests/http
 
 # Unit and black-box tests against a server built with ASan and UBSan.

@@ -1,24 +1,8 @@
 /* timers.c: `every`: a timer that is due becomes a job of the outbox, at most one that waits; its time is
  * noted in the same transaction, so that it neither runs twice nor is forgotten when the process dies. Runs
  * that were missed while nothing served are made up for by one. */
-#include "base/calendar.h"
-#include "base/cron.h"
 #include "courier/internal.h"
-
-/* When a timer is due after it last ran. */
-static int64_t due_after(const struct courier *c, const struct timer *t, int64_t ran_at)
-{
-    struct cron cron;
-    size_t at;
-    if (t->cron)
-        return cron_parse(str_of(t->cron), &cron, &at) ? cron_next(&cron, ran_at, c->zone) : INT64_MAX;
-    if (t->at_minutes < 0) return ran_at + t->period_ms;
-    int64_t every = t->period_ms / DAY_MS > 0 ? t->period_ms / DAY_MS : 1,
-            day = timezone_day(c->zone, ran_at);
-    int64_t offset = (int64_t)t->at_minutes * 60000;
-    int64_t due = timezone_day_start(c->zone, day) + offset;
-    return due > ran_at ? due : timezone_day_start(c->zone, day + every) + offset;
-}
+#include "script/timer.h"
 
 struct due {
     const char *name; /* in the task's arena */
@@ -85,7 +69,7 @@ void timers_look(struct courier *c, int64_t now, int64_t *next_at)
             c->next_timer = now + 1000;
             break;
         }
-        int64_t due = ran_at ? due_after(c, m, ran_at) : now;
+        int64_t due = ran_at ? timer_due(m, ran_at, c->zone) : now;
         if (due <= now)
             start_timer(c, m, ran_at == 0); /* comes back, and then everything is looked at again */
         else if (due < c->next_timer)

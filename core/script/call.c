@@ -11,6 +11,8 @@ static const char *const kind_names[] = {"load", "hook", "action", "route", "job
 
 void script_push_fn(lua_State *L, script_fn fn)
 {
+    struct script_state *s = state_of(L);
+    if (s->called) s->called[fn] = 1;
     lua_getfield(L, LUA_REGISTRYINDEX, REGISTRY_FUNCTIONS);
     lua_rawgeti(L, -1, fn);
     lua_remove(L, -2);

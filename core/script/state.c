@@ -66,13 +66,15 @@ static int open_state(lua_State *L)
     refusal_open(L);
     bind_record_open(L);
     core_open(L);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, LUA_REGISTRYINDEX, REGISTRY_CORE);
     for (size_t i = 0; i < s->sources->count; i++) {
         const struct source *f = &s->sources->all[i];
         char name[300];
         if (f->kind != SOURCE_SANDBOX && f->kind != SOURCE_WORD && f->kind != SOURCE_START) continue;
         snprintf(name, sizeof name, "@%s", f->name);
         if (luaL_loadbufferx(L, f->text.p, f->text.n, name, "t") != LUA_OK) return lua_error(L);
-        lua_pushvalue(L, 1);
+        lua_pushvalue(L, 1); /* core */
         lua_call(L, 1, 0);
     }
     return 0;

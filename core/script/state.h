@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <time.h>
 
+#define REGISTRY_CORE "perigee.core"           /* the table of core.h */
 #define REGISTRY_FUNCTIONS "perigee.functions" /* array: 1 … function_count */
 #define REGISTRY_DECLARED "perigee.declared"   /* array of {kind=…, …} */
 #define REGISTRY_MISTAKES "perigee.mistakes"   /* array of {file, line, message, suggestion, warning} */
@@ -58,11 +59,13 @@ struct script_state {
     int log_lines;                 /* left */
     struct script_spot spot;       /* of the abort or of the error raised last */
     struct buf scratch;            /* for JSON: malloc'd, so it is the state's and no Lua error loses it */
+    struct script_state *outer;    /* whose deadline this thread watches when this call has ended */
     bool timer_made;
     pid_t timer_thread; /* whom the timer tells */
     timer_t timer;
     bool loading;              /* declarations are taken */
     const struct source *file; /* being loaded */
+    unsigned char *called;     /* by number of function: has it run (tester.h); NULL: nobody asks */
     lua_Integer functions;     /* registered so far */
     struct script_stats stats[SCRIPT_KIND_COUNT];
 };

@@ -303,3 +303,25 @@ bool outbox_depth(struct db *d, struct outbox_depth *out, struct error *e)
            number(d, STR("SELECT count(*) FROM perigee_outbox WHERE state = 'dead'"), (struct str){0}, 0,
                   &out->dead, e);
 }
+
+bool outbox_list(struct db *d, struct str job, bool (*each)(void *ctx, const struct outbox_seen *seen),
+                 void *ctx, struct error *e)
+{
+    struct stmt *s = db_prepare(d,
+                                STR("SELECT job, state, args, error, attempts FROM perigee_outbox"
+                                    " WHERE ?1 IS NULL OR job = ?1 ORDER BY id LIMIT 1000"),
+                                e);
+    if (!s) return false;
+    enum step step;
+    stmt_bind_text(s, 1, job);
+    while ((step = stmt_step(s, e)) == STEP_ROW) {
+        struct outbox_seen seen = {.job = stmt_text(s, 0),
+                                   .state = stmt_text(s, 1),
+                                   .args = stmt_text(s, 2),
+                                   .attempts = (int)stmt_int(s, 4)};
+        if (!stmt_null(s, 3)) seen.error = stmt_text(s, 3);
+        if (!each(ctx, &seen)) break;
+    }
+    db_release(s);
+    return step != STEP_ERROR;
+}

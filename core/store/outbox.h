@@ -64,6 +64,15 @@ bool outbox_cancel(struct db *d, int64_t id, int64_t now, struct error *e);
 /* Forgets jobs that were done or cancelled before `before`, with their runs; at most 1000. */
 bool outbox_purge(struct db *d, int64_t before, struct error *e);
 
+struct outbox_seen {
+    struct str job, state, args, error; /* error.p NULL: none */
+    int attempts;
+};
+/* Every job of that name (.p NULL: of all names), oldest first, at most 1000; texts live until `each`
+ * returns. */
+bool outbox_list(struct db *d, struct str job, bool (*each)(void *ctx, const struct outbox_seen *seen),
+                 void *ctx, struct error *e);
+
 struct outbox_depth {
     int64_t waiting, running, dead;
 };

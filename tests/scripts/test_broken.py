@@ -160,7 +160,7 @@ BROKEN = [
     ("chain 'k' {\n  task 'a' { on_done = 'x' },\n}", ['2: task: "on_done" is a function, not a string']),
 
     # role, allow
-    ("role 'r' {\n  allow { 'raed', 'a' },\n}", ['2: allow: "action" is one of create, read, update, delete, all, not "raed"; did you mean "read"?']),
+    ("role 'r' {\n  allow { 'raed', 'a' },\n}", ['2: allow: "action" is one of create, read, update, delete, import, all, not "raed"; did you mean "read"?']),
     ("role 'r' {\n  allow { 'read', 'zzz' },\n}", ['2: allow: there is no entity "zzz"']),
     ("role 'r' {\n  allow { 'read' },\n}", ['2: allow names no entity: allow { "read", "opportunity" }']),
     ("role 'r' {\n  allow { 'read', 'a', where = 'amuont > 5' },\n}", ['2: where: position 0: a has no field "amuont"; did you mean "amount"?']),

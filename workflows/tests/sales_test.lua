@@ -1,0 +1,42 @@
+-- sales_test.lua: what sales.lua and the stages promise, by `perigee test`.
+
+local function contact(t, company)
+  return t.create("contact", { name = "Ivan Petrov", company = company, email = "ivan@example.com" })
+end
+
+test("a new deal is mine and has the tasks of the first stage, once", function(t)
+  local anna, user = t.as("anna", "crm_sales", { direction = "cloud" })
+  local deal = anna.create("opportunity", { name = "X", company = t.company() })
+  t.equal(deal.stage, "new")
+  t.equal(deal.responsible, user.id)
+  t.equal(t.count("task", "record = $1", deal.id), 2)
+end)
+
+test("entering qualification needs a contact and a product, and makes its tasks, once", function(t)
+  t.as("anna", "crm_sales", { direction = "cloud" })
+  local company = t.company()
+  local deal = t.create("opportunity", { name = "X", company = company })
+  t.rejects("gate_refused", function() t.move(deal, "qualification") end)
+  t.update(deal, { contact = contact(t, company), products = { "cloud_server" }, probability = 10 })
+  t.move(deal, "qualification")
+  t.equal(t.count("task", "record = $1 and chain_step starts \"qualification.\"", deal.id), 2)
+  t.as("boss", "crm_manager", { direction = "cloud" })
+  t.move(deal, "new")
+  t.move(deal, "qualification")
+  t.equal(t.count("task", "record = $1 and chain_step starts \"qualification.\"", deal.id), 2)
+end)
+
+test("a stage cannot be skipped by a seller", function(t)
+  t.as("anna", "crm_sales", { direction = "cloud" })
+  local deal = t.create("opportunity", { name = "X", company = t.company() })
+  t.rejects("gate_refused", function() t.move(deal, "proposal") end)
+  t.equal(t.get(deal).stage, "new")
+end)
+
+test("a deal of another direction does not exist for me", function(t)
+  t.as("anna", "crm_sales", { direction = "cloud" })
+  local deal = t.create("opportunity", { name = "X", company = t.company() })
+  t.as("boris", "crm_sales", { direction = "hardware" })
+  t.equal(t.get(deal), nil)
+  t.rejects("not_found", function() t.update(deal, { name = "Y" }) end)
+end)
