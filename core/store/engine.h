@@ -63,6 +63,10 @@ bool engine_fail(struct db *d, int code, const char *sql, struct error *e);
 /* The words alone for a full disk, a lock, an I/O error …: `code` as SQLite gave it. Always false. */
 bool engine_fail_environment(int code, struct error *e);
 
+/* The words when a commit failed in a way that leaves open whether it will be found after a restart. Always
+ * false. */
+bool engine_fail_in_doubt(struct error *e);
+
 /* The words for opening, where `path` is worth telling. Always false. */
 bool engine_fail_open(sqlite3 *handle, int code, const char *path, struct error *e);
 

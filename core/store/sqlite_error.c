@@ -93,6 +93,14 @@ bool engine_fail_environment(int code, struct error *e)
     }
 }
 
+bool engine_fail_in_doubt(struct error *e)
+{
+    error_set(e, ERROR_UNAVAILABLE,
+              "the disk reports an error: the change was not confirmed; look before you repeat it",
+              "ошибка диска: изменение не подтверждено; проверьте, прежде чем повторять");
+    return retry(e, RETRY_LATER);
+}
+
 /* What a client may cause is no event for the log; the rest is. */
 static bool is_trouble(int code)
 {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "store/checkpoint.h"
 #include "store/engine.h"
+#include "store/store.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct writer {
     struct checkpoint *checkpoint;
     void *thread_data;
     struct outcome *outcomes; /* batch_max of them */
+    bool doubt;               /* the batch was refused, and yet may be found after a restart */
     pthread_t thread;
 
     pthread_mutex_t lock; /* guards what follows */
@@ -77,6 +79,29 @@ static bool run_all(struct writer *w, struct write_job *batch)
     return ok;
 }
 
+/* A commit that failed while it was synced has left whole frames in the WAL; the next commit writes over
+ * them, but a process that died before would find them valid and bring back what was refused
+ * (https://www.sqlite.org/walformat.html §4). So a small commit follows at once; when it fails too, nobody
+ * can say. */
+static bool mend(struct writer *w)
+{
+    struct arena arena;
+    struct error e;
+    arena_init(&arena, FAILURE_BYTES);
+    error_init(&e, &arena, LANG_EN);
+    int trouble = w->db->trouble;
+    bool ok = db_begin(w->db, true, &e) && store_epoch_bump(w->db, &e) && db_commit(w->db, &e);
+    if (!ok) db_rollback(w->db);
+    w->db->trouble = trouble;
+    arena_free(&arena);
+    return ok;
+}
+
+static bool in_doubt(int trouble)
+{
+    return (trouble & 0xff) == SQLITE_IOERR;
+}
+
 static void answer(struct writer *w, struct write_job *job, const struct outcome *o, bool committed)
 {
     if (committed && o->ran && !o->dangling) {
@@ -90,6 +115,8 @@ static void answer(struct writer *w, struct write_job *job, const struct outcome
     if (committed && o->dangling)
         error_set(&e, ERROR_CONFLICT, "a reference leads to a record that does not exist, or is still in use",
                   "ссылка ведёт на запись, которой нет, или запись ещё используется");
+    else if (w->doubt)
+        engine_fail_in_doubt(&e);
     else
         engine_fail_environment(w->db->trouble, &e);
     job->done(job, false, &e);
@@ -116,6 +143,7 @@ static void process(struct writer *w, struct write_job *batch, size_t n)
     memset(w->outcomes, 0, n * sizeof *w->outcomes);
     w->db->trouble = SQLITE_ERROR;
     bool committed = run_all(w, batch);
+    w->doubt = !committed && in_doubt(w->db->trouble) && !mend(w);
     for (i = 0; i < n; i++)
         failed += !committed || !w->outcomes[i].kept;
     count(w, n, failed, committed); /* before the answers, so that who was answered finds itself counted */
