@@ -58,6 +58,9 @@ return {
   -- file_bytes = 268435456,
   -- files_bytes = 0,
 
+  -- Media types that uploaded files may have, whole families too; all when this is left out.
+  -- file_types = { "application/pdf", "image/*" },
+
   -- Writes that may wait; past it the answer is 503 with Retry-After.
   -- write_queue = 4096,
 

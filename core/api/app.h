@@ -153,7 +153,7 @@ struct endpoint_table {
 extern const struct endpoint_table records_endpoints, board_endpoints, actions_endpoints, timeline_endpoints,
     sessions_endpoints, tokens_endpoints, password_endpoints, me_endpoints, schema_endpoints,
     openapi_endpoints, batch_endpoints, events_endpoints, health_endpoints, metrics_endpoints, jobs_endpoints,
-    webhooks_endpoints, reload_endpoints, imports_endpoints, page_endpoints;
+    webhooks_endpoints, reload_endpoints, imports_endpoints, files_endpoints, page_endpoints;
 
 #define CAPTURES_MAX 4
 #define SEGMENTS_MAX 8

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RETRIES 600 /* a second apart: a full disk is somebody's work to empty */
@@ -185,22 +186,6 @@ static bool next(struct importer *i)
     return found;
 }
 
-static void *importer_thread(void *arg)
-{
-    struct importer *i = arg;
-    for (;;) {
-        while (!importer_stopping(i) && next(i)) {
-        }
-        pthread_mutex_lock(&i->lock);
-        while (!i->wanted && !i->stopping)
-            pthread_cond_wait(&i->wake, &i->lock);
-        i->wanted = false;
-        bool stop = i->stopping;
-        pthread_mutex_unlock(&i->lock);
-        if (stop) return NULL;
-    }
-}
-
 /* ── Start and stop ──────────────────────────────────────────────────────────────────────────── */
 
 /* What an earlier run left in DIR/spool: everything but the files of imports that will go on. */
@@ -238,17 +223,36 @@ static bool look(struct importer *i, struct error *e)
     return ok;
 }
 
-/* The thread sleeps until it is wanted, and opens its connection only then. */
-static void *thread_main(void *arg)
+/* Until there is something to do, or an hour is over (true). */
+static bool sleep_an_hour(struct importer *i)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 3600;
+    int code = 0;
+    pthread_mutex_lock(&i->lock);
+    while (!i->wanted && !i->stopping && code != ETIMEDOUT)
+        code = pthread_cond_timedwait(&i->wake, &i->lock, &until);
+    bool idle = !i->wanted;
+    i->wanted = false;
+    pthread_mutex_unlock(&i->lock);
+    return idle;
+}
+
+/* Its connection is opened with the first import, and closed when there is nothing to do. */
+static void *importer_thread(void *arg)
 {
     struct importer *i = arg;
-    pthread_mutex_lock(&i->lock);
-    while (!i->wanted && !i->stopping)
-        pthread_cond_wait(&i->wake, &i->lock);
-    bool stop = i->stopping;
-    pthread_mutex_unlock(&i->lock);
-    if (!stop) importer_thread(i);
-    worker_close(i->worker);
+    for (bool idle = true; !importer_stopping(i); idle = sleep_an_hour(i)) {
+        if (idle) {
+            importer_collect_orphans(i);
+            continue;
+        }
+        while (!importer_stopping(i) && next(i)) {
+        }
+        worker_close(i->worker);
+        i->worker = NULL;
+    }
     return NULL;
 }
 
@@ -260,7 +264,7 @@ struct importer *importer_start(struct app *app, struct error *e)
     i->budget = IMPORT_BUDGET_LEAST;
     pthread_mutex_init(&i->lock, NULL);
     pthread_cond_init(&i->wake, NULL);
-    if (look(i, e) && pthread_create(&i->thread, NULL, thread_main, i) == 0) return i;
+    if (look(i, e) && pthread_create(&i->thread, NULL, importer_thread, i) == 0) return i;
     error_set(e, ERROR_INTERNAL, "cannot start a thread", "не удалось запустить поток");
     pthread_cond_destroy(&i->wake);
     pthread_mutex_destroy(&i->lock);

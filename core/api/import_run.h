@@ -58,6 +58,9 @@ void importer_remove_file(struct importer *i, int64_t id);
 /* The end of an import that cannot go on, written in the name of the system. */
 void importer_fail(struct importer *i, int64_t id, const struct error *why);
 
+/* files_orphans.c */
+void importer_collect_orphans(struct importer *i);
+
 /* import_dry.c */
 void import_run_dry(struct importer *i, struct import_job *j);
 

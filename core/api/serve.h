@@ -35,17 +35,18 @@ struct serve_options {
     const char *time_zone;     /* the company's, for whoever has none of their own; "UTC" */
     const char *static_folder; /* the desk's files, served under "/"; NULL: the small page */
     struct session_times sessions;
-    int64_t read_budget_us;  /* a read on a loop thread; past it the slow lane takes it (5,000) */
-    int64_t slow_limit_ms;   /* a read in the slow lane; past it 422 query_limit (10,000) */
-    size_t slow_queue;       /* reads that may wait for the slow lane; past it 503 (256) */
-    size_t write_queue;      /* writes that may wait; past it 503 (4,096) */
-    size_t write_batch;      /* writes in one commit (512) */
-    size_t wal_bytes;        /* past it the log of the database is folded back (64 MiB) */
-    int64_t import_bytes;    /* a file to import (1 GiB) */
-    int64_t file_bytes;      /* one uploaded file (256 MiB) */
-    int64_t files_bytes;     /* all of them together; 0: as many as the disk holds */
-    size_t batch_operations; /* operations in one POST /batch (500) */
-    int64_t grace_ms;        /* requests under way at a stop (10,000) */
+    int64_t read_budget_us;        /* a read on a loop thread; past it the slow lane takes it (5,000) */
+    int64_t slow_limit_ms;         /* a read in the slow lane; past it 422 query_limit (10,000) */
+    size_t slow_queue;             /* reads that may wait for the slow lane; past it 503 (256) */
+    size_t write_queue;            /* writes that may wait; past it 503 (4,096) */
+    size_t write_batch;            /* writes in one commit (512) */
+    size_t wal_bytes;              /* past it the log of the database is folded back (64 MiB) */
+    int64_t import_bytes;          /* a file to import (1 GiB) */
+    int64_t file_bytes;            /* one uploaded file (256 MiB) */
+    const char *const *file_types; /* media types that uploads may have, whole families too; NULL: any */
+    int64_t files_bytes;           /* all of them together; 0: as many as the disk holds */
+    size_t batch_operations;       /* operations in one POST /batch (500) */
+    int64_t grace_ms;              /* requests under way at a stop (10,000) */
 };
 
 void serve_options_defaults(struct serve_options *o);

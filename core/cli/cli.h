@@ -80,6 +80,9 @@ int desk_fail(struct desk *d);
 /* The id of a user; 0 with an error when there is none. */
 int64_t desk_user(struct desk *d, const char *login);
 
+/* doctor_files.c: compares uploaded files with their records; the exit code. */
+int doctor_files(struct desk *d);
+
 /* Mistakes as "file:line: message". */
 void say_mistakes(const struct error *e);
 enum lang say_language(void);

@@ -143,6 +143,13 @@ static void take_plugins(struct reading *r, const struct setting *s)
     if (names) r->out->scripts.enabled = names;
 }
 
+static void take_file_types(struct reading *r, const struct setting *s)
+{
+    size_t n;
+    const char **types = texts(r, s, &n);
+    if (types) r->out->file_types = types;
+}
+
 static void take_proxies(struct reading *r, const struct setting *s)
 {
     size_t n;
@@ -347,6 +354,7 @@ static const struct setting settings[] = {
     {"body_bytes", take_body_bytes, 1024, INT64_C(1) << 30},
     {"import_bytes", take_import_bytes, 1024, INT64_C(1) << 40},
     {"file_bytes", take_file_bytes, 1024, INT64_C(1) << 40},
+    {"file_types", take_file_types, 0, 0},
     {"files_bytes", take_files_bytes, 0, INT64_C(1) << 50},
     {"write_queue", take_write_queue, 1, 1000000},
     {"read_budget_ms", take_read_budget, 1, 1000},

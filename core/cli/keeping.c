@@ -48,6 +48,7 @@ static int doctor(int argc, char **argv)
             printf("scripts: no mistakes; the database %s\n",
                    plan.count ? "does not follow them yet: run perigee migrate" : "follows them");
         if (!ok) code = desk_fail(&d);
+        if (ok) code = doctor_files(&d);
     }
     desk_close(&d);
     return code;

@@ -102,6 +102,7 @@ struct exchange {
     size_t buffered;  /* of them in `body`: counted in the loop's sum */
 
     struct http_stream_events events;
+    int64_t length; /* of a stream whose length is known; -1: it is not */
     bool streaming, chunked, want_drain;
     bool late, ended; /* on_close is posted; the stream was ended meanwhile */
     int64_t sent;     /* body bytes */

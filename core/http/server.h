@@ -159,6 +159,11 @@ struct http_stream_events {
 void http_stream_begin(struct http_exchange *x, const char *content_type,
                        const struct http_stream_events *events);
 
+/* The same for a body whose length is known: sent with Content-Length instead of chunks. Exactly `length`
+ * bytes must be written before http_stream_end (fewer cut the connection); for HEAD none. */
+void http_stream_begin_sized(struct http_exchange *x, const char *content_type, int64_t length,
+                             const struct http_stream_events *events);
+
 /* Sends bytes (borrowed; copied only if the socket is full); empty ones do nothing. Returns the bytes that
  * wait for the client: past 256 KiB or so the application should go on only after on_drain. SIZE_MAX: the
  * client is gone, and on_close is on its way or was called. */

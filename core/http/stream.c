@@ -24,26 +24,39 @@ static void tell_late(void *arg)
         x->events.on_close(&x->pub, x->events.data);
 }
 
-void http_stream_begin(struct http_exchange *pub, const char *content_type,
-                       const struct http_stream_events *events)
+static void begin(struct http_exchange *pub, const char *content_type, int64_t length,
+                  const struct http_stream_events *events)
 {
     struct exchange *x = exchange_of(pub);
     struct connection *c = x->connection;
     x->content_type = content_type;
     x->streaming = true;
     x->events = *events;
-    x->chunked = !pub->http_1_0;
+    x->length = length;
+    x->chunked = length < 0 && !pub->http_1_0;
     if (x->status < 200) x->status = 200;
-    if (!x->chunked) x->close = true; /* the end of the connection is the end of the answer */
+    if (!x->chunked && length < 0) x->close = true; /* the connection's end is the end of the answer */
     if (!c) x->late = http_loop_post(pub->loop, tell_late, x);
     if (!http_client_there(pub)) return;
-    response_head(x, output_begin(c), -1, response_may_keep(x), NULL);
+    response_head(x, output_begin(c), length, response_may_keep(x), NULL);
     output_flush(c);
     if (x->buffer.cap > 0) { /* a stream may live long: it keeps only what it needs */
         size_t toobig = x->buffer.toobig;
         buf_free(&x->buffer);
         buf_init(&x->buffer, toobig);
     }
+}
+
+void http_stream_begin(struct http_exchange *x, const char *content_type,
+                       const struct http_stream_events *events)
+{
+    begin(x, content_type, -1, events);
+}
+
+void http_stream_begin_sized(struct http_exchange *x, const char *content_type, int64_t length,
+                             const struct http_stream_events *events)
+{
+    begin(x, content_type, length, events);
 }
 
 static bool sends_body(const struct exchange *x)
@@ -80,7 +93,9 @@ static void end(struct exchange *x, bool whole)
 {
     const struct http_config *config = &x->pub.loop->server->config;
     struct connection *c = x->connection;
-    bool keep = whole && x->chunked && response_may_keep(x);
+    if (x->length >= 0 && http_client_there(&x->pub) && x->pub.method != HTTP_METHOD_HEAD)
+        whole = whole && x->sent == x->length; /* a promised byte is missing: the client must see that */
+    bool keep = whole && (x->chunked || x->length >= 0) && response_may_keep(x);
     static const struct str last_chunk = {"0\r\n\r\n", 5};
     if (sends_body(x) && whole && x->chunked) output_send(c, &last_chunk, 1, NULL);
     count(&x->pub.loop->counters.status[x->status / 100 % 6], 1);

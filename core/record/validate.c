@@ -1,5 +1,6 @@
 /* validate.c: what a value and a record must be before they are written. All that is wrong is reported at
  * once. */
+#include "record/files.h"
 #include "record/internal.h"
 
 #include "base/decimal.h"
@@ -242,6 +243,22 @@ static bool check_set(struct context *c, const struct field *f, struct value set
     return true;
 }
 
+/* A file that one may not read is none to point at either: else a field would be a key to any file. */
+static bool check_file(struct context *c, const struct field *f, struct value v)
+{
+    struct file_row row;
+    bool ok;
+    if (c->vouched) return true; /* its row is written with the record */
+    if (!file_get(c->db, v.i, c->arena, &row, &ok, c->error)) return false;
+    if (ok && !record_file_readable(c, &row, &ok)) return false;
+    if (ok) return true;
+    char id[ID_TEXT + 1];
+    id_format(v.i, id);
+    error_add(c->error, field_pointer(c, f), "no_such_record", "%s: there is no file \"%s\"",
+              "Поле «%s»: нет файла «%s»", field_label(c, f), id);
+    return true;
+}
+
 static bool check_references(struct context *c, struct record *r, const bool *changed)
 {
     const struct entity *e = r->entity;
@@ -251,6 +268,10 @@ static bool check_references(struct context *c, struct record *r, const bool *ch
         if ((changed && !changed[i]) || value_empty(v)) continue;
         if (f->type == FIELD_REFS) {
             if (!check_set(c, f, v)) return false;
+            continue;
+        }
+        if (f->type == FIELD_FILE) {
+            if (!check_file(c, f, v)) return false;
             continue;
         }
         const struct entity *to =

@@ -40,6 +40,18 @@ static bool never_written(const struct context *c, const struct field *f, bool i
     return (f->readonly && !by_script && !c->lenient) || (f->fixed && !is_new && !c->lenient);
 }
 
+/* The fields whose writing is the caller's own doing: what the server fills in beside them needs no grant. */
+static const bool *own_doing(struct context *c, const struct entity *e, const bool *touched)
+{
+    if (!c->vouched || !touched) return touched;
+    bool *own = arena_array(c->arena, e->field_count, sizeof *own);
+    for (size_t i = 0; own && i < e->field_count; i++) {
+        const struct field *f = e->fields[i];
+        own[i] = touched[i] && !f->readonly && !(f->system && f->index != SYSTEM_ACTIVE);
+    }
+    return own ? own : touched;
+}
+
 /* Refuses touched fields that may not be written, all at once. The rules on rows are asked by access_check.
  */
 static bool check_writable(struct context *c, const struct entity *e, const bool *touched,
@@ -242,7 +254,8 @@ bool record_create(struct context *c, const struct entity *e, struct value *valu
                    const bool *touched, struct record **out)
 {
     if (!may_create(c, e)) return false;
-    if (!check_writable(c, e, touched, ACTION_CREATE)) return false;
+    const bool *own = own_doing(c, e, touched);
+    if (!check_writable(c, e, own, ACTION_CREATE)) return false;
     struct record *r = record_new(c, e);
     if (!r) return error_no_memory(c->error);
     for (size_t i = 0; i < e->field_count; i++) {
@@ -254,7 +267,7 @@ bool record_create(struct context *c, const struct entity *e, struct value *valu
     if (!validate_record(c, r, NULL, NULL)) return false;
     bool staged = e->stage && r->values[e->stage->index].type == VALUE_TEXT;
     if (staged && !stage_enter_check(c, r, NULL)) return false;
-    if (!insert(c, r, touched) || !after_insert(c, r)) return false;
+    if (!insert(c, r, own) || !after_insert(c, r)) return false;
     remember_created(c, r);
     *out = record_load(c, e, r->id); /* after-hooks may have changed it */
     return *out != NULL;
@@ -456,7 +469,8 @@ bool record_change(struct context *c, const struct entity *e, int64_t id, struct
                    const char **any_entity, const bool *touched, int64_t expected_version,
                    struct record **out)
 {
-    if (!check_row(c, e, id, ACTION_UPDATE, touched)) return false;
+    const bool *own = own_doing(c, e, touched);
+    if (!check_row(c, e, id, ACTION_UPDATE, own)) return false;
     struct record *before = record_load(c, e, id);
     struct record *now = before ? record_copy(c, before) : NULL;
     bool *changed = arena_array(c->arena, e->field_count, sizeof *changed);
@@ -471,7 +485,7 @@ bool record_change(struct context *c, const struct entity *e, int64_t id, struct
     if (differs(now, before, changed) &&
         (!check_locked(c, before, changed) || !check_active(c, e, id, changed)))
         return false;
-    return record_save(c, now, before, ACTION_UPDATE, touched, out);
+    return record_save(c, now, before, ACTION_UPDATE, own, out);
 }
 
 bool record_move(struct context *c, const struct entity *e, int64_t id, struct str stage,

@@ -29,7 +29,7 @@ CASES = {
     "tasks": {"title": "Call", "record": "@deal", "due": "2026-12-01T10:00:00Z"},
     "activities": {"kind": "call", "record": "@deal", "when": "2026-11-01T10:00:00Z", "duration": 15, "people": ["@contact"], "text": "Agreed"},
     "comments": {"record": "@deal", "text": "Hello"},
-    "documents": {"name": "Brief", "kind": "requirements_brief", "record": "@deal", "size": 5},
+    "documents": {"name": "Brief", "kind": "requirements_brief", "record": "@deal", "place": "https://files.example.com/brief"},
     "folders": {"record": "@deal", "wanted_path": "cloud/2026/Nova/OPP1"},
     "notifications": {"user": "@me", "text": "Look", "record": "@deal"},
     "views": {"name": "Mine", "entity": "opportunity", "filter": "responsible = @me", "columns": ["name"], "pinned": True},
