@@ -12,10 +12,12 @@ struct reload {
     struct app *app;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t asked;
+    pthread_cond_t asked, settled;
     bool wanted, stopping;
-    struct script_set *fresh; /* loaded, waits for the writer */
-    uint64_t seen;            /* of --dev: hash of the sources looked at last */
+    struct script_set *fresh;              /* loaded, waits for the writer */
+    uint64_t asks, loading, waiting, done; /* the last ask made; under load; whose set waits; settled */
+    bool in_force;                         /* how the last one was settled */
+    uint64_t seen;                         /* of --dev: hash of the sources looked at last */
 };
 
 static void log_mistakes(const struct error *e)
@@ -25,6 +27,14 @@ static void log_mistakes(const struct error *e)
             log_s("text", i->message));
     LOG(LOG_ERROR, "the scripts were not reloaded; the old ones stay in force",
         log_s("reason", e->detail ? e->detail : ""));
+}
+
+/* Under the lock: those who wait for ask `n` go on. */
+static void settle(struct reload *r, uint64_t n, bool in_force)
+{
+    r->done = n;
+    r->in_force = in_force;
+    pthread_cond_broadcast(&r->settled);
 }
 
 static void load(struct reload *r)
@@ -38,6 +48,10 @@ static void load(struct reload *r)
     pthread_mutex_lock(&r->lock);
     struct script_set *old = r->fresh;
     r->fresh = set ? set : old;
+    if (set)
+        r->waiting = r->loading;
+    else
+        settle(r, r->loading, false);
     pthread_mutex_unlock(&r->lock);
     if (set) {
         script_set_unref(old);
@@ -56,6 +70,7 @@ static void *loader(void *arg)
             continue;
         }
         r->wanted = false;
+        r->loading = r->asks;
         pthread_mutex_unlock(&r->lock);
         load(r);
         pthread_mutex_lock(&r->lock);
@@ -71,6 +86,7 @@ bool reload_start(struct app *app, struct error *e)
     r->app = app;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->asked, NULL);
+    pthread_cond_init(&r->settled, NULL);
     r->seen = app->set->catalog->version;
     app->reload = r;
     if (pthread_create(&r->thread, NULL, loader, r) == 0) return true;
@@ -86,10 +102,12 @@ void reload_stop(struct app *app)
     pthread_mutex_lock(&r->lock);
     r->stopping = true;
     pthread_cond_signal(&r->asked);
+    pthread_cond_broadcast(&r->settled);
     pthread_mutex_unlock(&r->lock);
     pthread_join(r->thread, NULL);
     script_set_unref(r->fresh);
     pthread_cond_destroy(&r->asked);
+    pthread_cond_destroy(&r->settled);
     pthread_mutex_destroy(&r->lock);
     free(r);
     app->reload = NULL;
@@ -101,8 +119,37 @@ void reload_ask(struct app *app)
     if (!r) return;
     pthread_mutex_lock(&r->lock);
     r->wanted = true;
+    r->asks++;
     pthread_cond_signal(&r->asked);
     pthread_mutex_unlock(&r->lock);
+}
+
+#define PATIENCE_S 30
+
+/* Asks, and waits until the set is in force or was refused. */
+static bool ask_and_wait(struct app *app, struct error *e)
+{
+    struct reload *r = app->reload;
+    struct timespec until;
+    int late = 0;
+    if (!r) return error_set(e, ERROR_UNAVAILABLE, "the server stops", "сервер останавливается");
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    pthread_mutex_lock(&r->lock);
+    r->wanted = true;
+    uint64_t mine = ++r->asks;
+    pthread_cond_signal(&r->asked);
+    while (r->done < mine && !r->stopping && late == 0)
+        late = pthread_cond_timedwait(&r->settled, &r->lock, &until);
+    bool done = r->done >= mine, in_force = r->in_force;
+    pthread_mutex_unlock(&r->lock);
+    if (done && in_force) return true;
+    if (done)
+        return error_set(e, ERROR_CONFLICT,
+                         "the scripts are right but could not be put in force: see the log",
+                         "сценарии верны, но не вступили в силу: см. журнал");
+    return error_set(e, ERROR_UNAVAILABLE, "the scripts are not in force yet",
+                     "сценарии ещё не вступили в силу");
 }
 
 bool reload_changed(struct app *app)
@@ -142,6 +189,7 @@ void reload_between(void *data, void *thread_data, struct db *d)
     if (!r || !w) return;
     pthread_mutex_lock(&r->lock);
     struct script_set *set = r->fresh;
+    uint64_t mine = r->waiting;
     r->fresh = NULL;
     pthread_mutex_unlock(&r->lock);
     if (!set) return;
@@ -150,7 +198,8 @@ void reload_between(void *data, void *thread_data, struct db *d)
     arena_init(&arena, (size_t)16 << 20);
     error_init(&e, &arena, LANG_EN);
     uint64_t next = atomic_load(&app->generation) + 1;
-    if (follow(d, set->catalog, &arena, &e) && worker_take(w, set, next, &e)) {
+    bool ok = follow(d, set->catalog, &arena, &e) && worker_take(w, set, next, &e);
+    if (ok) {
         pthread_mutex_lock(&app->lock);
         struct script_set *old = app->set;
         app->set = script_set_ref(set);
@@ -161,11 +210,15 @@ void reload_between(void *data, void *thread_data, struct db *d)
     } else {
         log_mistakes(&e);
     }
+    pthread_mutex_lock(&r->lock);
+    settle(r, mine, ok);
+    pthread_mutex_unlock(&r->lock);
     script_set_unref(set);
     arena_free(&arena);
 }
 
-/* POST /api/v1/reload: loads at once, so that the mistakes are the answer; the swap follows. */
+/* POST /api/v1/reload: loads at once, so that the mistakes are the answer, which comes when the new set is in
+ * force. */
 static bool reload(struct call *c)
 {
     if (!call_is_admin(c))
@@ -177,7 +230,7 @@ static bool reload(struct call *c)
         return false;
     }
     script_set_unref(set);
-    if (!c->dry_run) reload_ask(c->app);
+    if (!c->dry_run && !ask_and_wait(c->app, &c->error)) return false;
     return call_empty(c, 204);
 }
 

@@ -82,19 +82,32 @@ static bool exists(struct seed *s, const struct entity *e, struct str code, bool
     return step_once(q, yes, s->error);
 }
 
-/* Required texts of a record that only a script knows start as its code. */
-static bool create(struct seed *s)
+/* What the script states of a field, or nothing. */
+static const struct json_value *stated(const struct json_value *all, const struct field *f)
+{
+    return all ? json_member(all, str_of(f->name)) : NULL;
+}
+
+/* Required fields of a record that only a script knows are what it states (a step's chain), else texts start
+ * as the code. */
+static bool create(struct seed *s, const char *json)
 {
     struct buf b, values;
     const struct entity *e = s->entity;
+    struct json_value *all = json ? json_parse(&s->arena, str_of(json), s->error) : NULL;
+    if (json && !all) return false;
     buf_init(&b, 65536);
     buf_init(&values, 65536);
     buf_printf(&b, "INSERT INTO %s (id, created_at, updated_at, %s", e->table, e->code->column);
+    int next = 5;
     for (size_t i = SYSTEM_FIELD_COUNT; i < e->field_count; i++) {
         const struct field *f = e->fields[i];
         if (f == e->code || !f->required || f->when || f->type == FIELD_REFS) continue;
         buf_printf(&b, ", %s", f->column);
-        buf_cstr(&values, field_value_type(f) == VALUE_TEXT ? ", ?4" : ", 0");
+        if (stated(all, f))
+            buf_printf(&values, ", ?%d", next++);
+        else
+            buf_cstr(&values, field_value_type(f) == VALUE_TEXT ? ", ?4" : ", 0");
     }
     buf_printf(&b, ") VALUES (?1, ?2, ?3, ?4%.*s)", STR_ARG(buf_view(&values)));
     struct stmt *q = b.failed || values.failed ? NULL : db_prepare(s->db, buf_view(&b), s->error);
@@ -107,6 +120,12 @@ static bool create(struct seed *s)
     stmt_bind_int(q, 2, now);
     stmt_bind_int(q, 3, now);
     stmt_bind_text(q, 4, s->code);
+    next = 5;
+    for (size_t i = SYSTEM_FIELD_COUNT; i < e->field_count; i++) {
+        const struct field *f = e->fields[i];
+        if (f == e->code || !f->required || f->when || f->type == FIELD_REFS || !stated(all, f)) continue;
+        stmt_bind_value(q, next++, stored(s, f, stated(all, f)));
+    }
     return step_once(q, &row, s->error) && store_epoch_bump(s->db, s->error);
 }
 
@@ -162,7 +181,8 @@ static bool seed_one(struct db *d, const struct entity *e, const char *code, con
     struct seed s = {.db = d, .entity = e, .code = str_of(code), .error = error};
     bool there = false;
     arena_init(&s.arena, (size_t)4 << 20);
-    bool ok = exists(&s, e, s.code, &there) && (there || create(&s)) && (!json || write_attributes(&s, json));
+    bool ok =
+        exists(&s, e, s.code, &there) && (there || create(&s, json)) && (!json || write_attributes(&s, json));
     arena_free(&s.arena);
     return ok;
 }
@@ -189,7 +209,7 @@ static bool seed_role(struct db *d, const struct catalog *c, const struct role *
         json_end_object(&b);
         char *json = b.failed ? NULL : arena_dup(&s.arena, buf_view(&b));
         buf_free(&b);
-        ok = json ? create(&s) && write_attributes(&s, json) : error_no_memory(e);
+        ok = json ? create(&s, json) && write_attributes(&s, json) : error_no_memory(e);
     }
     arena_free(&s.arena);
     return ok;

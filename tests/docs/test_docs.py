@@ -30,7 +30,8 @@ def block(path, name):
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda p: p.name)
 def test_every_path_named_in_the_documentation_exists(page):
-    missing = [n for n in NAMES.findall(page.read_text()) if not n.startswith("plugins/") and not (ROOT / n).exists()]
+    made = re.findall(r"<!-- file: (\S+) -->", page.read_text())  # by the reader, as the page says
+    missing = [n for n in NAMES.findall(page.read_text()) if not n.startswith("plugins/") and n not in made and not (ROOT / n).exists()]
     assert not missing
 
 
