@@ -92,9 +92,10 @@ static struct principal *nobody(struct error *e)
 }
 
 /* Loads the user; an inactive one is nobody. */
-static struct principal *load(struct db *d, const struct catalog *c, int64_t user, struct error *e)
+static struct principal *load(struct db *d, const struct catalog *c, int64_t user, int64_t now,
+                              struct error *e)
 {
-    struct principal *p = principal_load(d, c, user, e);
+    struct principal *p = principal_load_at(d, c, user, now, e);
     if (!p && e->kind == ERROR_NOT_FOUND) error_clear(e);
     if (!p) return e->kind == ERROR_NONE ? nobody(e) : NULL;
     if (p->active) return p;
@@ -126,7 +127,7 @@ struct principal *principal_by_token(struct principal_cache *k, struct db *d, co
     struct token t;
     if (!token_find(d, token, now, &t, e)) return NULL;
     if (t.user == 0) return nobody(e);
-    struct principal *p = load(d, c, t.user, e);
+    struct principal *p = load(d, c, t.user, now, e);
     if (!p) return NULL;
     p->scope = arena_str(&p->arena, str_of(t.scope));
     struct principal *mine = keep(at, SECRET_TOKEN, hash, p);
@@ -152,7 +153,7 @@ struct principal *principal_by_session(struct principal_cache *k, struct db *d, 
     }
     if (!session_find(d, secret, now, times, session, e)) return NULL;
     if (session->user == 0) return nobody(e);
-    struct principal *p = load(d, c, session->user, e);
+    struct principal *p = load(d, c, session->user, now, e);
     if (!p) return NULL;
     struct principal *mine = keep(at, SECRET_SESSION, hash, p);
     at->session = *session;

@@ -329,12 +329,18 @@ static bool read_roles(struct principal *p, struct db *d, struct error *e)
 
 struct principal *principal_load(struct db *d, const struct catalog *c, int64_t id, struct error *e)
 {
+    return principal_load_at(d, c, id, clock_now(), e);
+}
+
+struct principal *principal_load_at(struct db *d, const struct catalog *c, int64_t id, int64_t now,
+                                    struct error *e)
+{
     if (!c->user)
         return error_set(e, ERROR_INTERNAL, "no entity \"user\" is declared", "не объявлена сущность user"),
                NULL;
     struct principal *p = principal_new(c, e);
     if (!p) return NULL;
-    bool ok = store_epoch(d, &p->epoch, e) && read_user(p, d, id, e) && read_absent(p, d, clock_now(), e) &&
+    bool ok = store_epoch(d, &p->epoch, e) && read_user(p, d, id, e) && read_absent(p, d, now, e) &&
               read_groups(p, d, e) && read_directions(p, d, e) && read_reports(p, d, e) &&
               read_levels(p, d, e) && read_roles(p, d, e);
     if (ok) return p;

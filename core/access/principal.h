@@ -30,7 +30,7 @@ struct principal {
 };
 
 /* Reads user `id` with roles (own and of groups; those that are not active grant nothing), groups,
- * directions (own, and of groups), partner, reports at any depth.
+ * directions (own, and of groups), partner, reports at any depth, as things stand at `now` (ms).
  *
  * Partner staff hold those roles alone that a script declares for partners, whatever was granted.
  *
@@ -40,6 +40,9 @@ struct principal {
  * the absent person's time zone; a missing end is open, and with neither nobody is absent.
  *
  * NULL with ERROR_NOT_FOUND or worse. */
+struct principal *principal_load_at(struct db *d, const struct catalog *c, int64_t id, int64_t now,
+                                    struct error *e);
+/* The same, now. */
 struct principal *principal_load(struct db *d, const struct catalog *c, int64_t id, struct error *e);
 
 /* The system: everything allowed, nobody's name. Never NULL but for memory. */

@@ -8,9 +8,9 @@
 
 /* 256 random bits as 43 characters of base64url and a NUL. */
 bool secret_make(char text[44], struct error *e);
+/* Another secret, that tells nothing of the first: BLAKE2b-256 of `purpose`, keyed with it. */
+void secret_derive(struct str secret, struct str purpose, char text[44]);
 /* BLAKE2b-256. */
 void secret_hash(struct str text, unsigned char hash[SECRET_HASH]);
-/* Another secret that follows from this one and from which this one cannot be told: BLAKE2b-256 of `use`, keyed. */
-void secret_derive(struct str text, struct str use, char out[44]);
 
 #endif

@@ -75,14 +75,13 @@ bool password_lookup(struct db *d, struct str login, struct arena *arena, int64_
     return step != STEP_ERROR;
 }
 
-void session_csrf(struct str secret, char csrf[65])
+void session_csrf(struct str secret, char csrf[SECRET_TEXT])
 {
-    secret_derive(secret, STR("csrf"), csrf);
+    secret_derive(secret, STR("perigee csrf"), csrf);
 }
 
-/* The text form of both is 43 characters; the room of 65 leaves space for longer ones later. */
-bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times, char secret[65],
-                    char csrf[65], struct error *e)
+bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times,
+                    char secret[SECRET_TEXT], char csrf[SECRET_TEXT], struct error *e)
 {
     unsigned char hash[SECRET_HASH], csrf_hash[SECRET_HASH];
     if (!secret_make(secret, e)) return false;

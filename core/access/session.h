@@ -43,11 +43,13 @@ struct session_times {
     int64_t idle_ms, absolute_ms;
 };
 
-/* Writer. `secret` and `csrf` get 64 hex-like URL-safe characters and a NUL. */
-bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times, char secret[65],
-                    char csrf[65], struct error *e);
-/* The CSRF token of a session follows from its secret, so that a page that was loaded anew can ask for it. */
-void session_csrf(struct str secret, char csrf[65]);
+#define SECRET_TEXT 44 /* 256 bits as 43 characters of base64url, and a NUL */
+
+/* Writer. The CSRF token follows from the secret, so that a page that was loaded anew can ask for it
+ * (session_csrf); whoever could ask has the cookie already. */
+bool session_create(struct db *d, int64_t user, int64_t now, struct session_times times,
+                    char secret[SECRET_TEXT], char csrf[SECRET_TEXT], struct error *e);
+void session_csrf(struct str secret, char csrf[SECRET_TEXT]);
 bool session_delete(struct db *d, struct str secret, struct error *e);
 bool session_touch(struct db *d, struct str secret, int64_t now,
                    struct error *e); /* renews idleness; at most once a minute matters */

@@ -26,7 +26,7 @@ static bool wait_first(struct call *c, int64_t seconds)
 static bool create(struct call *c)
 {
     struct signing *s = c->data;
-    char secret[65], csrf[65];
+    char secret[SECRET_TEXT], csrf[SECRET_TEXT];
     const struct session_times times = c->app->options->sessions;
     int64_t now = clock_now();
     if (c->session.p && !session_delete(c->worker->db, c->session, &c->error)) return false;
@@ -103,7 +103,7 @@ static bool sign_out(struct call *c)
 
 static bool current(struct call *c)
 {
-    char csrf[65];
+    char csrf[SECRET_TEXT];
     if (!need_session(c)) return false;
     session_csrf(c->session, csrf);
     json_object(c->out);

@@ -55,7 +55,8 @@ def test_signing_in_gives_a_cookie_a_csrf_token_and_the_user(browser, server):
     assert answer.json["user"]["login"] == "seller" and answer.json["user"]["id"] == server.users["seller"]
     assert "no-" in answer.headers["Cache-Control"]
     assert browser.send("GET", "me").json["login"] == "seller"
-    assert browser.send("GET", "sessions/current").json["user"]["login"] == "seller"
+    current = browser.send("GET", "sessions/current").json
+    assert current["user"]["login"] == "seller" and current["csrf_token"] == browser.csrf  # for a page that was loaded anew
 
 
 def test_the_cookie_is_secure_behind_tls(tmp_path):
