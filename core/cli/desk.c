@@ -21,13 +21,17 @@ enum lang say_language(void)
 
 void say_mistakes(const struct error *e)
 {
+    bool ru = say_language() == LANG_RU;
     for (const struct error_entry *i = e->first; i; i = i->next) {
+        bool warning = i->code && strcmp(i->code, "warning") == 0;
         if (i->file)
-            fprintf(stderr, "%s:%d: %s%s\n", i->file, i->line,
-                    i->code && strcmp(i->code, "warning") == 0 ? "warning: " : "", i->message);
+            fprintf(stderr, "%s:%d: %s%s", i->file, i->line, warning ? "warning: " : "", i->message);
         else
-            fprintf(stderr, "perigee: %s%s%s\n", i->pointer ? i->pointer : "", i->pointer ? ": " : "",
+            fprintf(stderr, "perigee: %s%s%s", i->pointer ? i->pointer : "", i->pointer ? ": " : "",
                     i->message);
+        if (i->suggestion && !strstr(i->message, i->suggestion))
+            fprintf(stderr, ru ? "; может быть, «%s»?" : "; did you mean \"%s\"?", i->suggestion);
+        fputc('\n', stderr);
     }
 }
 

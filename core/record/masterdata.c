@@ -5,6 +5,8 @@
 #include "base/id.h"
 #include "base/suggest.h"
 
+#include <stdio.h>
+
 #define KEYS_MAX 8
 
 /* A reference to a record that stands further down the file: set when everything has been made. */
@@ -17,6 +19,16 @@ struct later {
     size_t index;
 };
 
+/* Records of this collection that the file has named already: ids and the places of their lines. Open
+ * addressing; the length is a power of two, and a slot with id 0 is free. */
+struct seen {
+    struct seen_slot {
+        int64_t id;
+        size_t index;
+    } * slots;
+    size_t length, count;
+};
+
 struct importer {
     struct context *c;
     const struct entity *entity;
@@ -25,6 +37,7 @@ struct importer {
     size_t index, mistakes;
     struct masterdata_count count;
     struct later *later;
+    struct seen seen;
 };
 
 /* What an operation on one record needs. */
@@ -51,10 +64,46 @@ static void relate(struct importer *i, const struct error *found)
                                                                : "";
         const char *pointer = arena_printf(i->c->arena, "collections.%s[%zu]%s%s", i->entity->collection,
                                            i->index, *field ? "." : "", field);
-        error_add(i->c->error, pointer, e->code, "%s", "%s", e->message);
+        error_add(i->c->error, pointer, e->code, "%s", "%s", e->message)->suggestion = e->suggestion;
     }
     if (!found->first) mistake(i, "", "", found->detail ? found->detail : "");
     i->mistakes++;
+}
+
+static struct seen_slot *slot_of(const struct seen *s, int64_t id)
+{
+    uint64_t hash = (uint64_t)id * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = (size_t)(hash >> 32) & (s->length - 1);
+    while (s->slots[at].id && s->slots[at].id != id)
+        at = (at + 1) & (s->length - 1);
+    return &s->slots[at];
+}
+
+static bool grow(struct importer *i)
+{
+    struct seen more = {.length = i->seen.length ? i->seen.length * 2 : 64, .count = i->seen.count};
+    more.slots = arena_array(i->c->arena, more.length, sizeof *more.slots);
+    if (!more.slots) return error_no_memory(i->c->error);
+    for (size_t k = 0; k < i->seen.length; k++)
+        if (i->seen.slots[k].id) *slot_of(&more, i->seen.slots[k].id) = i->seen.slots[k];
+    i->seen = more;
+    return true;
+}
+
+/* A record that stands twice in a file would be changed to and fro by each import. */
+static bool remember(struct importer *i, int64_t id)
+{
+    if (i->seen.count * 2 >= i->seen.length && !grow(i)) return false;
+    struct seen_slot *slot = slot_of(&i->seen, id);
+    if (slot->id) {
+        char first[24];
+        snprintf(first, sizeof first, "[%zu]", slot->index);
+        mistake(i, "is the same record as", "та же запись, что и", first);
+        return true;
+    }
+    *slot = (struct seen_slot){id, i->index};
+    i->seen.count++;
+    return true;
 }
 
 static bool lookup(struct importer *i, const struct draft *d, int64_t *id)
@@ -141,6 +190,7 @@ static bool write(struct importer *i, struct draft *d, int64_t id, struct contex
     if (!id) {
         i->count.created++;
         if (!record_create(c, i->entity, d->values, d->any, d->touched, &now)) return false;
+        if (!remember(i, now->id)) return false;
     } else {
         d->touched[SYSTEM_ID] = d->touched[SYSTEM_NUMBER] = false; /* keys, not changes */
         if (!record_change(c, i->entity, id, d->values, d->any, d->touched, 0, &now)) return false;
@@ -194,7 +244,7 @@ static bool one(struct importer *i, const struct json_value *json)
     mine.error = &found;
     mine.lenient = true;
     if (read_draft(i, json, &mine, &d)) {
-        if (!identify(i, &d, &id)) return false;
+        if (!identify(i, &d, &id) || (id && !remember(i, id))) return false;
         if (i->mistakes > mistakes || write(i, &d, id, &mine)) return i->c->error->kind == ERROR_NONE;
     }
     if (found.kind == ERROR_NONE) return false;
@@ -263,8 +313,9 @@ static bool collection(struct context *c, const struct json_value *list, size_t 
     choose_keys(&i);
     i.later = *later;
     if (list->type != JSON_ARRAY) {
-        mistake(&i, "is not a list of records", "не список записей", "");
-        *mistakes += i.mistakes;
+        error_add(c->error, arena_printf(c->arena, "collections.%s", i.entity->collection), "bad_collection",
+                  "is not a list of records", "не список записей");
+        ++*mistakes;
         return true;
     }
     for (const struct json_value *r = list->first; r; r = r->next, i.index++)
@@ -301,7 +352,7 @@ bool masterdata_import(struct context *c, struct str text,
         if (!collection(c, list, &mistakes, &later, each, ctx)) return false;
     if (!set_later(c, later, &mistakes)) return false;
     if (mistakes)
-        return error_set(c->error, ERROR_VALIDATION_FAILED, "the master data has mistakes",
-                         "в мастер-данных есть ошибки");
+        return error_set(c->error, ERROR_VALIDATION_FAILED, "the master data has mistakes: %zu",
+                         "в мастер-данных есть ошибки: %zu", mistakes);
     return true;
 }
