@@ -74,7 +74,7 @@ struct app {
     struct script_set *set;          /* in force */
     atomic_uint_fast64_t generation; /* of `set`; threads compare and renew themselves */
     struct meter *meters[METERS_MAX];
-    unsigned meter_count;
+    atomic_uint meter_count;
     struct reload *reload;        /* reload.c */
     struct events *events;        /* of all loops */
     atomic_uint_fast64_t commits; /* of the writer; rises before anybody is answered */

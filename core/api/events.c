@@ -10,6 +10,7 @@
 
 #include "store/trail.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -308,6 +309,7 @@ static bool subscribe(struct call *c)
 {
     struct events *ev = c->home->events;
     bool reset;
+    assert(c->worker == c->home); /* streams are the loop's: never in the pool */
     struct subscriber *s = parse_topics(c);
     if (!s) return false;
     if (!ev || !parse_position(c, s, &reset)) {

@@ -73,9 +73,12 @@ static void submit(struct call *c);
 static void run_here(struct call *c)
 {
     struct worker *w = c->home;
-    db_budget(w->db, (uint64_t)c->app->options->read_budget_us * 1000, false);
+    /* What belongs to the loop (a stream, an upload) must not go on in a thread of the pool: no budget there.
+     */
+    bool movable = c->lane == LANE_READ;
+    if (movable) db_budget(w->db, (uint64_t)c->app->options->read_budget_us * 1000, false);
     bool ok = lane_run(c, w, c->handle);
-    db_budget(w->db, 0, false);
+    if (movable) db_budget(w->db, 0, false);
     if (c->detached) return;
     if (!ok && c->error.kind == ERROR_BUSY) {
         atomic_fetch_add_explicit(&w->meter->slowed, 1, memory_order_relaxed);

@@ -16,8 +16,10 @@ struct meter *meter_new(struct app *app)
     struct meter *m = calloc(1, sizeof *m);
     if (!m) return NULL;
     pthread_mutex_lock(&app->lock);
-    bool room = app->meter_count < METERS_MAX;
-    if (room) app->meters[app->meter_count++] = m;
+    unsigned n = atomic_load(&app->meter_count);
+    bool room = n < METERS_MAX;
+    if (room) app->meters[n] = m;
+    if (room) atomic_store(&app->meter_count, n + 1); /* after the meter is there: readers take no lock */
     pthread_mutex_unlock(&app->lock);
     if (room) return m;
     free(m);

@@ -6,12 +6,13 @@
 #include "base/clock.h"
 #include "base/json.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 16384
 
 static enum log_level least = LOG_INFO;
-static int as_json = -1; /* -1: not decided yet */
+static atomic_int as_json = -1; /* -1: not decided yet; the first line decides, whichever thread writes it */
 static _Thread_local struct str request;
 
 static const char *const names[] = {"debug", "info", "warn", "error"};

@@ -28,7 +28,9 @@ struct touched {
 static bool note_values(struct touched *t, struct str changes)
 {
     struct context *c = t->c;
-    struct json_value *all = json_parse(c->arena, changes, c->error);
+    struct str kept = arena_str(c->arena, changes); /* the entry is gone when the next one is read */
+    if (!kept.p) return error_no_memory(c->error);
+    struct json_value *all = json_parse(c->arena, kept, c->error);
     if (!all) return false;
     for (struct json_value *m = all->first; m; m = m->next) {
         const struct field *f = entity_field(t->entity, m->key);
