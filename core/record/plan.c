@@ -2,6 +2,8 @@
  */
 #include "record/plan.h"
 
+#include "store/search.h"
+
 #include <stdlib.h>
 
 struct plan_cache {
@@ -117,10 +119,11 @@ bool sql_too_large(struct error *e)
 struct stmt *sql_start(struct context *c, struct sql *q, bool ok)
 {
     struct stmt *s = NULL;
-    if (ok && !q->failed && !q->text.failed)
-        s = db_prepare(c->db, buf_view(&q->text), c->error);
-    else
+    ok = ok && !q->failed && !q->text.failed;
+    if (!ok)
         sql_too_large(c->error);
+    else if (!q->searches || search_flush(c->db, c->error))
+        s = db_prepare(c->db, buf_view(&q->text), c->error);
     sql_free(q);
     if (!s || sql_bind_all(s, 1, q->binds, q->bind_count, &c->env, c->arena)) return s;
     db_release(s);
@@ -129,6 +132,7 @@ struct stmt *sql_start(struct context *c, struct sql *q, bool ok)
 
 struct stmt *plan_start(struct context *c, const struct plan *p)
 {
+    if (p->searches && !search_flush(c->db, c->error)) return NULL;
     struct stmt *s = db_prepare_hashed(c->db, p->sql, p->hash, c->error);
     if (!s) return NULL;
     if (sql_bind_all(s, 1, p->binds, p->bind_count, &c->env, c->arena)) return s;

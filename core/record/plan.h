@@ -45,6 +45,7 @@ struct plan {
     struct str key;
     struct str sql;
     uint64_t hash; /* str_hash(sql) */
+    bool searches;
     struct bind *binds;
     size_t bind_count;
     struct column *columns;

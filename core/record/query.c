@@ -19,6 +19,7 @@ static bool finish_sql(struct context *c, struct plan *p, struct sql *q)
         p->binds = q->binds;
         p->bind_count = q->bind_count;
         p->hash = str_hash(p->sql);
+        p->searches = q->searches;
     }
     sql_free(q);
     if (!ok) return sql_too_large(c->error);

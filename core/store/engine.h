@@ -36,6 +36,13 @@ struct trail_memory {
     unsigned char hash[32];
 };
 
+/* search_queue.c: words that wait for the COMMIT. */
+struct search_queue {
+    struct search_op **ops;
+    size_t n, cap, bytes;
+    bool written; /* some of them are in the index already */
+};
+
 struct db {
     sqlite3 *handle;
     enum db_mode mode;
@@ -49,7 +56,19 @@ struct db {
     int trouble;          /* the last result code that was the machine's fault, not the request's; 0 */
     struct arena scratch; /* of one call of an SQL function */
     struct trail_memory trail;
+    struct search_queue search;
 };
+
+/* search_queue.c: adds what the index has to learn about a record (outside a transaction: at once); the end
+ * of savepoint `level` (the outermost is 1) and of the transaction. */
+struct entity;
+struct buf;
+bool engine_search_queue(struct db *d, const struct entity *e, int64_t id, bool remove,
+                         const struct buf *texts, size_t n, struct error *error);
+void engine_search_released(struct db *d, int level);
+void engine_search_undone(struct db *d, int level);
+void engine_search_clear(struct db *d);
+void engine_search_free(struct db *d);
 
 /* trail.c: before a COMMIT: writes down where the log ends now, when the transaction added to it. */
 bool engine_seal_trail(struct db *d, struct error *e);

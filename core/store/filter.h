@@ -114,6 +114,7 @@ struct sql {
                  serves best; NULL: as JSON. The text then depends on filter_shape. */
     struct arena *arena;
     bool failed;
+    bool searches; /* asks the search index: search_flush first */
 };
 
 void sql_init(struct sql *q, struct arena *arena);

@@ -5,6 +5,7 @@
 
 #include "base/json_parse.h"
 #include "base/text.h"
+#include "store/engine.h"
 
 #include <stdio.h>
 
@@ -30,39 +31,24 @@ static void words(struct buf *out, const struct field *f, struct value v)
     arena_free(&arena);
 }
 
-/* INSERT INTO index([command,] rowid, fields…) */
+#define SEARCHED_MAX 64
+
 static bool put(struct db *d, const struct entity *e, int64_t id, const struct value *values, bool remove,
                 struct error *error)
 {
-    struct buf sql, texts[64];
+    struct buf texts[SEARCHED_MAX];
+    bool failed = false;
     size_t n = 0;
-    buf_init(&sql, 65536);
-    buf_printf(
-        &sql, remove ? "INSERT INTO \"search_%s\" (\"search_%s\", rowid" : "INSERT INTO \"search_%s\" (rowid",
-        e->name, e->name);
-    for (size_t i = 0; i < e->field_count && n < 64; i++) {
+    for (size_t i = 0; i < e->field_count && n < SEARCHED_MAX; i++) {
         if (!e->fields[i]->search) continue;
-        buf_printf(&sql, ", \"%s\"", e->fields[i]->name);
         buf_init(&texts[n], TEXT_MAX);
-        words(&texts[n++], e->fields[i], values[i]);
+        words(&texts[n], e->fields[i], values[i]);
+        failed = failed || texts[n++].failed;
     }
-    buf_cstr(&sql, remove ? ") VALUES ('delete', ?" : ") VALUES (?");
-    for (size_t i = 0; i < n; i++)
-        buf_cstr(&sql, ", ?");
-    buf_char(&sql, ')');
-    struct stmt *s = sql.failed ? NULL : db_prepare(d, buf_view(&sql), error);
-    bool ok = s != NULL;
-    if (s) {
-        stmt_bind_int(s, 1, id);
-        for (size_t i = 0; i < n; i++)
-            stmt_bind_text(s, (int)i + 2, texts[i].n ? buf_view(&texts[i]) : STR(""));
-        ok = stmt_step(s, error) == STEP_DONE;
-        db_release(s);
-    }
+    bool ok = failed ? error_no_memory(error) : engine_search_queue(d, e, id, remove, texts, n, error);
     for (size_t i = 0; i < n; i++)
         buf_free(&texts[i]);
-    buf_free(&sql);
-    return ok ? true : error->kind == ERROR_NONE ? error_no_memory(error) : false;
+    return ok;
 }
 
 bool search_update(struct db *d, const struct entity *e, int64_t id, const struct value *old_values,
@@ -117,7 +103,8 @@ bool search_rebuild(struct db *d, const struct entity *e, struct error *error)
     if (n < 0 || (size_t)n >= sizeof sql)
         return error_set(error, ERROR_INTERNAL, "the entity's name is too long",
                          "слишком длинное имя сущности");
-    return db_exec(d, sql, error) && from_table(d, e, 0, false, error);
+    return search_flush(d, error) && db_exec(d, sql, error) && from_table(d, e, 0, false, error) &&
+           search_flush(d, error);
 }
 
 /* ---- asking ---- */
@@ -166,6 +153,7 @@ struct str search_query(struct arena *arena, const struct entity *e, const struc
 
 void search_sql(struct sql *q, const struct entity *e, const char *alias, struct str fts_query)
 {
+    q->searches = true;
     sql_printf(q, "%s.id IN (SELECT rowid FROM \"search_%s\" WHERE \"search_%s\" MATCH ", alias, e->name,
                e->name);
     sql_bind_value(q, value_text(fts_query));

@@ -15,6 +15,10 @@ bool search_update(struct db *d, const struct entity *entity, int64_t id, const 
                    const struct value *new_values, struct error *e);
 bool search_remove(struct db *d, const struct entity *entity, int64_t id, struct error *e);
 
+/* Inside a transaction the index learns all this at COMMIT, or when this is called: before a search in the
+ * same transaction. */
+bool search_flush(struct db *d, struct error *e);
+
 /* Turns what a person typed into an FTS5 query over the columns of `fields` only (all words must
  * occur, each as a prefix; a word of one letter matches as a whole word; operators and quotes of
  * FTS5 lose their meaning). .p == NULL when nothing is left. */

@@ -2,6 +2,7 @@
  * transactions, and statements that are prepared once. Words for failures are in sqlite_error.c, functions
  * that SQL may call in sqlite_functions.c. */
 #include "store/engine.h"
+#include "store/search.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -193,6 +194,7 @@ static void finalize_all(struct stmt_list *list)
 void db_close(struct db *d)
 {
     if (!d) return;
+    engine_search_free(d);
     finalize_all(&d->idle);
     finalize_all(&d->used);
     if (sqlite3_close(d->handle) != SQLITE_OK)
@@ -424,6 +426,7 @@ static void run_quietly(struct db *d, struct str sql)
 
 bool db_begin(struct db *d, bool write, struct error *e)
 {
+    engine_search_clear(d); /* of a transaction that SQLite ended by itself */
     d->savepoints = 0;
     d->trail = (struct trail_memory){0};
     return run(d, write ? STR("BEGIN IMMEDIATE") : STR("BEGIN"), e);
@@ -431,9 +434,10 @@ bool db_begin(struct db *d, bool write, struct error *e)
 
 bool db_commit(struct db *d, struct error *e)
 {
-    if (!engine_seal_trail(d, e)) return false;
+    if (!search_flush(d, e) || !engine_seal_trail(d, e)) return false;
     d->trail = (struct trail_memory){0};
     if (!run(d, STR("COMMIT"), e)) return false;
+    engine_search_clear(d);
     d->savepoints = 0;
     return true;
 }
@@ -442,6 +446,7 @@ void db_rollback(struct db *d)
 {
     d->savepoints = 0;
     d->trail = (struct trail_memory){0};
+    engine_search_clear(d);
     if (db_in_transaction(d)) run_quietly(d, STR("ROLLBACK"));
 }
 
@@ -472,6 +477,7 @@ bool db_savepoint_release(struct db *d, struct error *e)
     if (d->savepoints == 1 && !db_references_hold(d))
         return engine_fail(d, SQLITE_CONSTRAINT_FOREIGNKEY, NULL, e);
     if (!run(d, STR("RELEASE level"), e)) return false;
+    engine_search_released(d, d->savepoints);
     d->savepoints--;
     return true;
 }
@@ -479,6 +485,10 @@ bool db_savepoint_release(struct db *d, struct error *e)
 void db_savepoint_rollback(struct db *d)
 {
     d->trail.known = false;
+    if (db_in_transaction(d))
+        engine_search_undone(d, d->savepoints);
+    else
+        engine_search_clear(d);
     if (d->savepoints > 0) d->savepoints--;
     if (!db_in_transaction(d)) return; /* SQLite has undone everything itself */
     run_quietly(d, STR("ROLLBACK TO level"));
