@@ -82,7 +82,8 @@ static int only_json(const struct dirent *d)
     return ends_with(d->d_name, ".json");
 }
 
-/* --masterdata FILE, else every file of the folder masterdata/ beside the workflows, if there is one. */
+/* --masterdata FILE, else every file of the folder masterdata/ beside the workflows, if there is one; but not
+ * the invented company of `make demo`: tests make what they need. */
 static bool import_masterdata(struct bench *b, const char *given)
 {
     struct dirent **names = NULL;
@@ -93,7 +94,8 @@ static bool import_masterdata(struct bench *b, const char *given)
     bool ok = true;
     for (int i = 0; i < n; i++) {
         char *path = arena_printf(&b->arena, "%s/%s", folder, names[i]->d_name);
-        ok = ok && path && import_one(b, path, false);
+        bool demo = strcmp(names[i]->d_name, "demo.json") == 0;
+        ok = ok && path && (demo || import_one(b, path, false));
         free(names[i]);
     }
     free(names);

@@ -1,0 +1,43 @@
+-- partnering_test.lua: what registrations.lua and certificates.lua promise, by `perigee test`.
+
+local function submitted(t)
+  local _, pam = t.as("pavel", "crm_pam", { direction = "cloud" })
+  t.system()
+  local partner = t.create("partner", { name = "Integrator", direction = "cloud", responsible = pam.id })
+  t.as("agent", "crm_partner", { partner = partner.id, direction = "cloud" })
+  local draft = t.create("registration", { client_name = "ООО «Новый»", client_tax_id = "7736050003", direction = "cloud", products = { "cloud_server" } })
+  return t.action(draft, "submit"), partner
+end
+
+test("an approved registration is protected for ninety days, extended once, and then over", function(t)
+  local registration = submitted(t)
+  t.equal(registration.state, "submitted")
+  t.as("pavel")
+  t.action(registration, "review")
+  local approved = t.action(registration, "approve")
+  t.equal(t.get("opportunity", approved.opportunity).partner, registration.partner)
+  t.action(registration, "extend")
+  t.rejects("conflict", function() t.action(registration, "extend") end)
+  t.advance("100d")
+  t.equal(t.get(registration).state, "approved")
+  t.advance("82d")
+  t.equal(t.get(registration).state, "expired")
+end)
+
+test("the partner never learns whom the client belongs to", function(t)
+  t.system()
+  t.create("company", { name = "Новый", tax_id = "7736050003", direction = "cloud" })
+  local registration = submitted(t)
+  t.as("pavel")
+  t.equal(t.get(registration).conflicts[1].by, "tax_id")
+end)
+
+test("a certificate ends by itself", function(t)
+  t.as("roman", "crm_certificate_manager")
+  t.system()
+  local holder = t.create("contact", { name = "Engineer" })
+  t.as("roman")
+  local certificate = t.create("certificate", { certification = "cloud_sales", holder = holder.id })
+  t.advance("380d")
+  t.equal(t.get(certificate).state, "expired")
+end)
