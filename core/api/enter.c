@@ -10,6 +10,7 @@ void call_context(struct call *c)
     c->context.hooks = &script_hooks;
     c->context.script = w->script;
     c->context.plans = w->plans;
+    c->context.patient = c->lane == LANE_SLOW;
     c->context.results = w->owns_db ? w->app->results : NULL; /* the writer sees what is not committed yet */
     c->context.automation = true;
     c->context.env.lang = c->lang;

@@ -150,7 +150,7 @@ static bool ask(struct context *c, const struct query *query, const struct repor
         ok = measure_sql(c, &q, e, &r->measures[i]);
     }
     sql_printf(&q, " FROM %s AS t", e->table);
-    ok = ok && select_where(c, &q, query);
+    ok = ok && select_where(c, &q, query, START_FILTER);
     for (size_t i = 0; i < r->key_count; i++)
         sql_printf(&q, "%s%zu", i ? ", " : " GROUP BY ", i + 2);
     if (r->at_least > 1 && r->key_count) sql_printf(&q, " HAVING count(*) >= %" PRId64, r->at_least);

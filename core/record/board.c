@@ -138,7 +138,7 @@ static bool count_columns(struct context *c, const struct query *query, struct b
         sql_add(&q, "0");
     }
     sql_printf(&q, " FROM %s AS t", query->entity->table);
-    ok = ok && select_where(c, &q, query);
+    ok = ok && select_where(c, &q, query, START_FILTER);
     sql_add(&q, " GROUP BY 1");
     return results_each(c, &q, ok, field_value_type(b->by) == VALUE_TEXT ? "tii" : "iii", take_count, &k);
 }

@@ -117,7 +117,8 @@ static bool compile(struct context *c, struct export *x, const struct query *q)
     bool two = sort.count && sort.terms[0].nullable;
     int first = two && sort.terms[0].descending ? 1 : 0;
     for (int i = 0; i < (two ? 2 : 1); i++) {
-        struct plan *p = list_plan(c, q, &sort, &start, i == 0 ? first : 1 - first, NULL, STR(""));
+        struct plan *p =
+            list_plan(c, q, &sort, &start, i == 0 ? first : 1 - first, NULL, START_FILTER, STR(""));
         if (!p) return false;
         x->plans[x->plan_count++] = p;
     }

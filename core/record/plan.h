@@ -40,6 +40,18 @@ struct cursor {
     struct value keys[SORT_MAX];
 };
 
+/* What a read of a page begins with; the rest is asked of each row that it meets. SQLite has no idea how many
+ * rows a value has, so it is told.
+ *
+ *   START_FILTER  an index that the filter names, or the order of the list: right for most
+ *   START_ORDER   the order of the list alone: when the filter's index has very many rows, which would all be
+ * sorted START_RULES   what the rules name: when the reader may see so little that the whole table would pass
+ * by
+ *
+ * A page that is not found within the budget of the first is tried with the others; what found it is
+ * remembered for that person and list. */
+enum start { START_FILTER, START_ORDER, START_RULES };
+
 struct plan {
     struct arena arena;
     struct str key;
@@ -60,6 +72,7 @@ struct plan {
     int cursor_key[SORT_MAX * 2 + 2];  /* … which: index of the key, or -1 for the id */
     size_t cursor_count;
     struct sort sort;
+    enum start start;
 };
 
 /* plan.c */
@@ -90,7 +103,7 @@ bool select_write_row(struct context *c, const struct plan *p, const struct enti
                       struct buf *out);
 void write_column(struct buf *out, const struct field *f, struct stmt *s, int at);
 /* WHERE …: rules, default active, filter, search; everything but cursor and order. */
-bool select_where(struct context *c, struct sql *q, const struct query *query);
+bool select_where(struct context *c, struct sql *q, const struct query *query, enum start start);
 /* A field by name that the caller may read, or NULL with ERROR_UNKNOWN_FIELD at `pointer`. */
 const struct field *readable_field(struct context *c, const struct entity *e, struct str name,
                                    const char *pointer);
@@ -106,7 +119,8 @@ struct group {
 /* query.c */
 /* The compiled read of one phase of a list (see query.c); `g` may be NULL. Given up with plan_drop. */
 struct plan *list_plan(struct context *c, const struct query *query, const struct sort *sort,
-                       const struct cursor *cursor, int phase, const struct group *g, struct str key);
+                       const struct cursor *cursor, int phase, const struct group *g, enum start start,
+                       struct str key);
 bool query_readable(struct context *c, const struct entity *e);
 /* "items":[…],"next":… of one column of a board, into an open object. */
 bool query_group_page(struct context *c, const struct query *q, const struct field *field, struct value key,

@@ -1,5 +1,6 @@
 /* query.c: reading one record and lists of them. Pages follow keys, never offsets: page 100,000 costs what
  * the first does. */
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "record/internal.h"
@@ -81,8 +82,11 @@ bool query_get(struct context *c, const struct entity *e, int64_t id, struct str
 
 /* ---- lists ---- */
 
-static bool sort_key_sql(struct context *c, struct sql *q, const struct entity *e, const struct sort_term *t)
+static bool sort_key_sql(struct context *c, const struct plan *p, struct sql *q, const struct entity *e,
+                         const struct sort_term *t)
 {
+    if (p->start == START_RULES)
+        sql_add(q, "+"); /* no index for the order: it would pass the whole table by */
     return read_sql(c, q, e, t->field, "t");
 }
 
@@ -109,23 +113,23 @@ static bool after_sql(struct context *c, struct plan *p, struct sql *q, const st
     sql_add(q, "(");
     if (null) {
         if (t->descending) {
-            ok = sort_key_sql(c, q, e, t);
+            ok = sort_key_sql(c, p, q, e, t);
             sql_add(q, " IS NOT NULL OR ");
         }
         sql_add(q, "(");
-        ok = ok && sort_key_sql(c, q, e, t);
+        ok = ok && sort_key_sql(c, p, q, e, t);
         sql_add(q, " IS NULL AND ");
     } else {
-        ok = sort_key_sql(c, q, e, t);
+        ok = sort_key_sql(c, p, q, e, t);
         sql_add(q, t->descending ? " < " : " > ");
         bind_cursor(p, q, (int)i);
         sql_printf(q, "%s OR ", collate);
         if (!t->descending && t->nullable && i > 0) {
-            ok = ok && sort_key_sql(c, q, e, t);
+            ok = ok && sort_key_sql(c, p, q, e, t);
             sql_add(q, " IS NULL OR ");
         }
         sql_add(q, "(");
-        ok = ok && sort_key_sql(c, q, e, t);
+        ok = ok && sort_key_sql(c, p, q, e, t);
         sql_add(q, " = ");
         bind_cursor(p, q, (int)i);
         sql_add(q, " AND ");
@@ -144,14 +148,14 @@ static bool phase_sql(struct context *c, struct plan *p, struct sql *q, const st
     bool ok = true;
     if (first && first->nullable) {
         sql_add(q, " AND ");
-        ok = sort_key_sql(c, q, e, first);
+        ok = sort_key_sql(c, p, q, e, first);
         sql_add(q, phase ? " IS NULL" : " IS NOT NULL");
     }
     bool resumes = cursor->given && cursor->phase == phase;
     if (!resumes) return ok;
     if (first && phase == 0) { /* the range that an index can start from */
         sql_add(q, " AND ");
-        ok = ok && sort_key_sql(c, q, e, first);
+        ok = ok && sort_key_sql(c, p, q, e, first);
         sql_add(q, first->descending ? " <= " : " >= ");
         bind_cursor(p, q, 0);
         if (first->folded) sql_add(q, " COLLATE perigee");
@@ -166,12 +170,13 @@ static bool order_sql(struct context *c, struct plan *p, struct sql *q, const st
     sql_add(q, " ORDER BY ");
     for (size_t i = phase ? 1 : 0; i < p->sort.count; i++) {
         const struct sort_term *t = &p->sort.terms[i];
-        ok = ok && sort_key_sql(c, q, e, t);
+        ok = ok && sort_key_sql(c, p, q, e, t);
         if (t->folded) sql_add(q, " COLLATE perigee");
         sql_add(q, t->descending ? " DESC" : " ASC");
         if (i > 0 && t->nullable) sql_add(q, t->descending ? " NULLS FIRST" : " NULLS LAST");
         sql_add(q, ", ");
     }
+    if (p->start == START_RULES) sql_add(q, "+");
     sql_add(q, p->sort.id_descending ? "t.id DESC" : "t.id ASC");
     return ok;
 }
@@ -189,25 +194,28 @@ static bool group_sql(struct context *c, struct plan *p, struct sql *q, const st
 }
 
 struct plan *list_plan(struct context *c, const struct query *query, const struct sort *sort,
-                       const struct cursor *cursor, int phase, const struct group *g, struct str key)
+                       const struct cursor *cursor, int phase, const struct group *g, enum start start,
+                       struct str key)
 {
     const struct entity *e = query->entity;
     struct plan *p = plan_new(c, key);
     if (!p) return NULL;
     p->sort = *sort;
+    p->start = start;
     struct sql q;
     sql_init(&q, &p->arena);
     q.env = &c->env;
+    q.from_people = start == START_RULES;
     /* What the filter binds must live as long as the plan. */
     struct context mine = *c;
     mine.arena = &p->arena;
     bool ok = select_columns(&mine, p, &q, e, query->fields, query->expand);
     for (size_t i = 0; ok && i < sort->count; i++) {
         sql_add(&q, ", ");
-        ok = sort_key_sql(&mine, &q, e, &sort->terms[i]);
+        ok = sort_key_sql(&mine, p, &q, e, &sort->terms[i]);
     }
     sql_printf(&q, " FROM %s AS t", e->table);
-    ok = ok && select_where(&mine, &q, query) && group_sql(&mine, p, &q, e, g) &&
+    ok = ok && select_where(&mine, &q, query, start) && group_sql(&mine, p, &q, e, g) &&
          phase_sql(&mine, p, &q, e, phase, cursor) && order_sql(&mine, p, &q, e, phase);
     sql_add(&q, " LIMIT ");
     p->limit_bind = (int)q.bind_count;
@@ -221,9 +229,9 @@ struct plan *list_plan(struct context *c, const struct query *query, const struc
 
 /* Which keys of the cursor are missing decides the SQL, what they are does not. */
 static struct str list_key(struct context *c, const struct query *q, const struct sort *sort,
-                           const struct cursor *cursor, int phase, const struct group *g)
+                           const struct cursor *cursor, int phase, const struct group *g, enum start start)
 {
-    char shape[SORT_MAX + 3] = "-";
+    char shape[SORT_MAX + 4] = "-";
     if (q->param_count) return STR(""); /* scripts' parameters are bound as constants: compiled each time */
     if (cursor->given && cursor->phase == phase) {
         size_t n = 0;
@@ -232,6 +240,7 @@ static struct str list_key(struct context *c, const struct query *q, const struc
             shape[n++] = cursor->keys[i].type == VALUE_NULL ? '0' : '1';
     }
     size_t length = strlen(shape);
+    shape[length++] = (char)('0' + start);
     shape[length] = (char)('0' + phase);
     struct str parts[] = {STR("list"),
                           str_of(q->entity->name),
@@ -283,14 +292,15 @@ static bool run_rows(struct context *c, const struct plan *p, const struct entit
     return step == STEP_DONE;
 }
 
-static bool run_phase(struct context *c, const struct query *query, const struct sort *sort,
-                      const struct cursor *cursor, int phase, const struct group *g, struct page *page)
+static bool run_phase_from(struct context *c, const struct query *query, const struct sort *sort,
+                           const struct cursor *cursor, int phase, const struct group *g, enum start start,
+                           struct page *page)
 {
-    struct str key = list_key(c, query, sort, cursor, phase, g);
+    struct str key = list_key(c, query, sort, cursor, phase, g, start);
     if (!key.p) return error_no_memory(c->error);
     bool keep = c->plans && key.n;
     struct plan *p = keep ? plan_find(c, key) : NULL, *made = NULL;
-    if (!p) p = made = list_plan(c, query, sort, cursor, phase, g, key);
+    if (!p) p = made = list_plan(c, query, sort, cursor, phase, g, start, key);
     struct stmt *s = p ? plan_start(c, p) : NULL;
     bool ok = false;
     if (s) {
@@ -311,6 +321,78 @@ static bool run_phase(struct context *c, const struct query *query, const struct
     else
         plan_drop(made);
     return ok;
+}
+
+/* One way for a while. *spent: it did not get ready, and there is time for another; then nothing has
+ * happened. */
+static bool try_way(struct context *c, const struct query *query, const struct sort *sort,
+                    const struct cursor *cursor, int phase, const struct group *g, enum start start,
+                    uint64_t ns, struct page *page, bool *spent)
+{
+    struct page before = *page;
+    size_t written = page->out->n;
+    struct db_budget whole = db_budget_tighten(c->db, clock_mono() + ns);
+    bool ok = run_phase_from(c, query, sort, cursor, phase, g, start, page);
+    db_budget_restore(c->db, whole);
+    *spent = !ok && c->error->kind == ERROR_QUERY_LIMIT && (!whole.deadline || clock_mono() < whole.deadline);
+    if (!*spent) return ok;
+    error_clear(c->error);
+    *page = before;
+    page->out->n = written;
+    return false;
+}
+
+#define GOOD_NS 3000000    /* quick enough not to look for a better way */
+#define KNOWN_NS 400000000 /* for a way that was the best once */
+
+/* In the slow lane: the way that is known, or all of them one after the other. The quickest is remembered,
+ * and its page is the answer: they all give the same. */
+static bool run_phase_patiently(struct context *c, const struct query *query, const struct sort *sort,
+                                const struct cursor *cursor, int phase, const struct group *g,
+                                struct str list, struct page *page)
+{
+    static const uint64_t patience[] = {
+        [START_FILTER] = 40000000, [START_ORDER] = 60000000, [START_RULES] = 100000000};
+    int known = results_way(c, list), best = -1;
+    struct page before = *page, found = *page;
+    size_t written = page->out->n;
+    uint64_t best_ns = UINT64_MAX;
+    struct str bytes = {NULL, 0};
+    bool spent;
+    if (known) {
+        bool ok = try_way(c, query, sort, cursor, phase, g, (enum start)(known - 1), KNOWN_NS, page, &spent);
+        if (!spent) return ok;
+    }
+    for (int way = START_FILTER; way <= START_RULES && best_ns > GOOD_NS; way++) {
+        uint64_t begun = clock_mono(), limit = best_ns < patience[way] ? best_ns : patience[way];
+        if (try_way(c, query, sort, cursor, phase, g, (enum start)way, limit, page, &spent)) {
+            best = way;
+            best_ns = clock_mono() - begun;
+            found = *page;
+            bytes = arena_str(c->arena, (struct str){page->out->p + written, page->out->n - written});
+            if (!bytes.p) return error_no_memory(c->error);
+            *page = before;
+            page->out->n = written;
+        } else if (!spent) {
+            return false;
+        }
+    }
+    if (best < 0) return run_phase_from(c, query, sort, cursor, phase, g, START_FILTER, page);
+    results_remember_way(c, list, best + 1);
+    *page = found;
+    buf_str(page->out, bytes);
+    return true;
+}
+
+static bool run_phase(struct context *c, const struct query *query, const struct sort *sort,
+                      const struct cursor *cursor, int phase, const struct group *g, struct page *page)
+{
+    struct str list = list_key(c, query, sort, cursor, phase, g, START_FILTER);
+    if (!list.p) return error_no_memory(c->error);
+    if (c->patient) return run_phase_patiently(c, query, sort, cursor, phase, g, list, page);
+    int known = results_way(c, list);
+    return run_phase_from(c, query, sort, cursor, phase, g, known ? (enum start)(known - 1) : START_FILTER,
+                          page);
 }
 
 static bool run_list(struct context *c, const struct query *query, const struct group *g, struct page *page,
@@ -363,7 +445,7 @@ static bool count_rows(struct context *c, const struct query *query, int64_t *to
     sql_init(&q, c->arena);
     q.env = &c->env;
     sql_printf(&q, "SELECT count(*) FROM %s AS t", query->entity->table);
-    return results_each(c, &q, select_where(c, &q, query), "i", take_total, total);
+    return results_each(c, &q, select_where(c, &q, query, START_FILTER), "i", take_total, total);
 }
 
 bool query_list(struct context *c, const struct query *q, struct buf *out)

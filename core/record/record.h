@@ -55,6 +55,7 @@ struct context {
     int depth;                    /* of hooks in hooks */
     bool trusted;                 /* rights are not asked: the server's own consequences, crm.system */
     struct plan_cache *plans;     /* this thread's compiled reads (query.h); NULL: compile each time */
+    bool patient;                 /* a read's second try, with time: it may try several ways */
     struct result_cache *results; /* counts of all readers (results.h); NULL: count each time */
     bool automation;              /* hooks and chains run (false: import with automation off) */
     bool lenient;                 /* master data: stage gates and `fixed` are not asked */

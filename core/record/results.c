@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -20,8 +21,11 @@ struct result {
     char bytes[]; /* key, rows */
 };
 
+#define WAYS 4096
+
 struct result_cache {
-    pthread_mutex_t lock; /* guards slots and what they hold */
+    _Atomic uint64_t ways[WAYS]; /* hash of person and list, with the way in its last two bits */
+    pthread_mutex_t lock;        /* guards slots and what they hold */
     size_t size;
     struct result *slots[];
 };
@@ -180,6 +184,28 @@ static void keep(struct context *c, struct str key, uint64_t hash, int64_t end, 
     if (!newer) *slot = r;
     pthread_mutex_unlock(&k->lock);
     free(old);
+}
+
+/* ---- ways ---- */
+
+static uint64_t way_key(const struct context *c, struct str list)
+{
+    return (str_hash(list) ^ (uint64_t)c->who->id * UINT64_C(0x9e3779b97f4a7c15)) & ~UINT64_C(3);
+}
+
+int results_way(struct context *c, struct str list)
+{
+    if (!c->results || list.n == 0) return 0;
+    uint64_t key = way_key(c, list),
+             kept = atomic_load_explicit(&c->results->ways[(key >> 2) % WAYS], memory_order_relaxed);
+    return (kept & ~UINT64_C(3)) == key ? (int)(kept & 3) : 0;
+}
+
+void results_remember_way(struct context *c, struct str list, int way)
+{
+    if (!c->results || list.n == 0) return;
+    uint64_t key = way_key(c, list);
+    atomic_store_explicit(&c->results->ways[(key >> 2) % WAYS], key | (uint64_t)way, memory_order_relaxed);
 }
 
 /* ---- asking ---- */

@@ -17,6 +17,10 @@ struct result_cache;
 struct result_cache *result_cache_new(size_t entries, struct error *e);
 void result_cache_free(struct result_cache *k); /* NULL is allowed */
 
+/* What a person's list is best begun with (plan.h), as far as that was found out; 0: nothing is known. */
+int results_way(struct context *c, struct str list);
+void results_remember_way(struct context *c, struct str list, int way);
+
 /* Runs the SQL (`ok`: building it went well; its text is freed), or takes the kept answer. `types` has a
  * letter for each column: 'i' integers, 't' texts. `each` gets the values of a row (VALUE_NULL, VALUE_NUMBER,
  * VALUE_TEXT), which live until it returns; false stops (with c->error set). In the reader's transaction. */

@@ -310,7 +310,7 @@ static bool search_where(struct context *c, struct sql *q, const struct query *q
     return true;
 }
 
-bool select_where(struct context *c, struct sql *q, const struct query *query)
+bool select_where(struct context *c, struct sql *q, const struct query *query, enum start start)
 {
     const struct entity *e = query->entity;
     struct filter_scope scope = access_scope(c->who);
@@ -321,15 +321,17 @@ bool select_where(struct context *c, struct sql *q, const struct query *query)
                          scoped, c->error);
         if (!f) return false;
     }
-    sql_add(q, " WHERE ");
+    /* A plus keeps SQLite from looking for an index in what follows. */
+    sql_add(q, start == START_RULES ? " WHERE (" : " WHERE +(");
     if (c->trusted)
         sql_add(q, "1");
     else if (!access_row_sql(c->who, e, ACTION_READ, "t", q))
         return sql_too_large(c->error);
+    sql_add(q, ")");
     if (!filter_names(f, e->fields[SYSTEM_ACTIVE]))
         sql_add(q, " AND +t.active = 1"); /* never what an index starts with */
     if (f) {
-        sql_add(q, " AND ");
+        sql_add(q, start == START_FILTER ? " AND " : " AND +");
         if (!filter_sql(q, f, "t", scoped)) return sql_too_large(c->error);
     }
     return !query->q.n || search_where(c, q, query);

@@ -110,8 +110,10 @@ struct sql {
     size_t bind_count, bind_cap;
     int next_alias; /* to make table aliases unique inside one statement */
     const struct filter_env
-        *env; /* whose sets (@my.directions, …) are written out as IN (?, ?), which an index
-                 serves best; NULL: as JSON. The text then depends on filter_shape. */
+        *env;         /* whose sets (@my.directions, …) are written out as IN (?, ?), which an index
+                         serves best; NULL: as JSON. The text then depends on filter_shape. */
+    bool from_people; /* a path to a person is asked from the person's end, through indices: for reading the
+                         few rows of somebody, not for looking at a row that is known */
     struct arena *arena;
     bool failed;
     bool searches; /* asks the search index: search_flush first */

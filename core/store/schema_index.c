@@ -29,11 +29,22 @@ static bool unique(const struct field *f)
     return f->unique || f->index == SYSTEM_NUMBER;
 }
 
-static bool single(const struct entity *e, const struct field *f)
+/* True when some role's right to read depends on the field. */
+static bool in_rules(const struct catalog *c, const struct entity *e, const struct field *f)
+{
+    for (size_t i = 0; i < c->role_count; i++)
+        for (size_t k = 0; k < c->roles[i].rule_count; k++) {
+            const struct rule *r = &c->roles[i].rules[k];
+            if (r->entity == e && r->action == ACTION_READ && filter_names(r->where, f)) return true;
+        }
+    return false;
+}
+
+static bool single(const struct catalog *c, const struct entity *e, const struct field *f)
 {
     for (size_t i = 0; i < e->index_count; i++)
         if (e->indexes[i].count == 1 && e->indexes[i].fields[0] == f) return true;
-    return plain(e, f);
+    return plain(e, f) || (f->type == FIELD_REF && in_rules(c, e, f)); /* "created_by = @me" */
 }
 
 /* Named after its first `shown` columns. */
@@ -72,17 +83,6 @@ static void title(struct index_sink *to, const struct entity *e)
     to->put(to->ctx, e, fits ? name : NULL, fits ? columns : NULL, false);
 }
 
-/* True when some role's right to read depends on the field. */
-static bool in_rules(const struct catalog *c, const struct entity *e, const struct field *f)
-{
-    for (size_t i = 0; i < c->role_count; i++)
-        for (size_t k = 0; k < c->roles[i].rule_count; k++) {
-            const struct rule *r = &c->roles[i].rules[k];
-            if (r->entity == e && r->action == ACTION_READ && filter_names(r->where, f)) return true;
-        }
-    return false;
-}
-
 /* Counting and summing a board reads this index alone: the stage, the first sum, and what rules ask. It also
  * holds each column of the board in the order of the sum. */
 static void board(struct index_sink *to, const struct catalog *c, const struct entity *e)
@@ -109,7 +109,7 @@ void schema_indexes(const struct catalog *c, const struct entity *e, struct inde
     for (size_t i = 1; i < e->field_count; i++) {
         const struct field *f = e->fields[i];
         if (!schema_has_column(f)) continue;
-        if (unique(f) || single(e, f)) named(to, e, unique(f) ? "uq" : "ix", &e->fields[i], 1, 1);
+        if (unique(f) || single(c, e, f)) named(to, e, unique(f) ? "uq" : "ix", &e->fields[i], 1, 1);
     }
     for (size_t i = 0; i < e->unique_count; i++)
         if (e->unique[i].count > 1 || !unique(e->unique[i].fields[0]))

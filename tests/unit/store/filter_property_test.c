@@ -289,6 +289,7 @@ static void ask(const char *text, struct answers *out)
     if (!f) fail_msg("not parsed: %s\n%s", text, w.error.detail);
     struct sql q;
     sql_init(&q, &w.scratch);
+    q.from_people = world_chance(&w, 2); /* the same answer either way */
     sql_add(&q, "SELECT t.id FROM \"thing\" AS t WHERE ");
     if (!filter_sql(&q, f, "t", NULL)) fail_msg("no SQL: %s", text);
     struct stmt *s = db_prepare(w.db, buf_view(&q.text), &w.error);
