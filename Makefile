@@ -53,7 +53,7 @@ UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2
 
 BLACK_BOX := $(wildcard tests/http tests/cli tests/scripts tests/docs tests/rights)
 
-.PHONY: node all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
+.PHONY: node desk all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -103,11 +103,20 @@ $(BUILD)/tests/%: tests/%.c $(LIBRARY)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Itests $(CFLAGS) -MMD -MP $(LINKING) -o $@ $< $(LIBRARY) $(LDLIBS) -lcmocka
 
+# The web workplace: one script and one style sheet, with hashes in their names.
+DESK := $(shell find plugins/desk/src plugins/desk/build.mjs plugins/desk/package-lock.json 2>/dev/null)
+
+desk: build/desk/index.html
+
+build/desk/index.html: $(DESK)
+	@tools/npm plugins/desk
+	@cd plugins/desk && node build.mjs $(abspath build/desk)
+
 # ---- running ----
 
 # Everything a newcomer needs; a second run finds it all in place.
 run: deps
-	@$(MAKE) --no-print-directory -j2 -s build
+	@$(MAKE) --no-print-directory -j2 -s build desk
 	@tools/first-run $(BUILD)/perigee $(DATA) $(LISTEN)
 
 # ---- testing ----
@@ -118,7 +127,7 @@ QUIET   := $(MAKE) --no-print-directory -s
 
 # Everything: static checks, unit tests plain and under the sanitizers, short turns of the slow targets, black-box tests.
 test: deps node
-	@$(QUIET) -j2 build units
+	@$(QUIET) -j2 build units desk
 	@$(QUIET) lint unit
 	@$(BUILD)/perigee test
 	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
@@ -147,6 +156,7 @@ rights: build
 # What the black-box tests use from npm.
 node:
 	@tools/npm tests/node
+	@tools/npm tests/browser
 
 units: $(UNIT)
 
@@ -177,11 +187,13 @@ format:
 	@clang-format -i $(shell find core tests -name '*.[ch]')
 
 # The program finds its scripts above itself (lib/perigee). Workflows and settings that an admin has changed are kept.
-install: build
+install: build desk
 	install -D -m 755 $(BUILD)/perigee $(DESTDIR)$(PREFIX)/lib/perigee/bin/perigee
+	install -d $(DESTDIR)$(PREFIX)/lib/perigee/plugins
 	cp -r scripts masterdata docs $(DESTDIR)$(PREFIX)/lib/perigee/
 	[ -e $(DESTDIR)$(PREFIX)/lib/perigee/workflows ] || cp -r workflows $(DESTDIR)$(PREFIX)/lib/perigee/
-	[ ! -d plugins ] || cp -r plugins $(DESTDIR)$(PREFIX)/lib/perigee/
+	for p in plugins/*/plugin.lua; do [ ! -e $$p ] || cp -r $${p%/plugin.lua} $(DESTDIR)$(PREFIX)/lib/perigee/plugins/; done
+	cp -r build/desk $(DESTDIR)$(PREFIX)/lib/perigee/
 	[ -e $(DESTDIR)$(PREFIX)/lib/perigee/config.lua ] || install -m 644 config.lua $(DESTDIR)$(PREFIX)/lib/perigee/config.lua
 	install -D -m 644 tools/perigee.service $(DESTDIR)$(PREFIX)/lib/systemd/system/perigee.service
 	sed -i 's|/usr/local|$(PREFIX)|g' $(DESTDIR)$(PREFIX)/lib/systemd/system/perigee.service
@@ -189,7 +201,7 @@ install: build
 	ln -sf ../lib/perigee/bin/perigee $(DESTDIR)$(PREFIX)/bin/perigee
 
 demo: deps
-	@$(MAKE) --no-print-directory -j2 -s build
+	@$(MAKE) --no-print-directory -j2 -s build desk
 	@tools/run-demo $(BUILD)/perigee $(DEMO) $(LISTEN)
 
 # Each harness tests/fuzz/NAME_fuzz.c starts from tests/fuzz/corpus/NAME, may have words in tests/fuzz/NAME.dict,

@@ -41,6 +41,9 @@ return {
   -- http_allow = { "api.example.com" },
   -- http_open = { "10.0.0.0/8" },
 
+  -- The web workplace: the folder of its built files; "" serves the API alone.
+  -- desk = "build/desk",
+
   -- Certificates to trust instead of the system's.
   -- ca_file = "/etc/ssl/certs/ca-certificates.crt",
 

@@ -89,13 +89,18 @@ static bool find_endpoint(struct call *c)
     return false;
 }
 
-/* Pages of the desk: everything outside the API that is no endpoint; "/" is the desk's where there is one. */
+/* Pages of the desk: what is no endpoint, for those who want a page (a browser that was given an address
+ * inside the desk), and the files that a page loads. "/" is the desk's where there is one. Others get their
+ * 404. */
 static bool is_page(const struct call *c)
 {
     struct match m;
     if (!c->app->files || str_starts(c->path, STR("/api/"))) return false;
+    if (str_is(c->path, "/")) return true;
     routes_match(c->method, c->path, &m);
-    return !m.known || str_is(c->path, "/");
+    struct str accept = call_header(c, "accept");
+    return !m.known &&
+           (memchr(c->path.p, '.', c->path.n) || memmem(accept.p ? accept.p : "", accept.n, "text/html", 9));
 }
 
 struct call *dispatch_begin(void *data, struct http_exchange *x)

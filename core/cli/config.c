@@ -186,6 +186,13 @@ static void take_http_open(struct reading *r, const struct setting *s)
     r->out->open_count = n;
 }
 
+/* "": no desk, only the small page. */
+static void take_desk(struct reading *r, const struct setting *s)
+{
+    const char *folder = text(r, s);
+    if (folder) r->out->static_folder = *folder ? settings_join(r->folder, folder) : NULL;
+}
+
 static void take_ca_file(struct reading *r, const struct setting *s)
 {
     const char *name = text(r, s);
@@ -348,6 +355,7 @@ static const struct setting settings[] = {
     {"scripts", take_scripts, 0, 0},
     {"workflows", take_workflows, 0, 0},
     {"plugin_folder", take_plugin_folder, 0, 0},
+    {"desk", take_desk, 0, 0},
     {"plugins", take_plugins, 0, 0},
     {"trusted_proxies", take_proxies, 0, 0},
     {"threads", take_threads, 0, 64},

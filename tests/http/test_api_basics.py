@@ -293,15 +293,24 @@ def test_answers_vary_by_language(admin):
 
 # ---- the small page ----
 
-def test_the_page_at_the_root_says_what_is_running_without_scripts(admin):
-    page = admin("GET", "/")
+def test_without_a_desk_the_page_at_the_root_says_what_is_running_without_scripts(tmp_path):
+    (tmp_path / "config.lua").write_text('return { desk = "" }')
+    alone = Server(tmp_path, "--config", tmp_path / "config.lua")
+    try:
+        check_small_page(Client(alone.port))
+    finally:
+        assert alone.stop() == 0
+
+
+def check_small_page(anybody):
+    page = anybody("GET", "/")
     text = page.body.decode()
     assert page.status == 200 and page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "Perigee" in text and "openapi.json" in text and "token create" in text
     assert "<script" not in text and "style=" not in text and "onload" not in text
     policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe-inline" not in policy
-    russian = admin("GET", "/", headers={"Accept-Language": "ru"})
+    russian = anybody("GET", "/", headers={"Accept-Language": "ru"})
     assert "работает" in russian.body.decode() and russian.headers["Content-Language"] == "ru"
 
 
