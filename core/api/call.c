@@ -272,9 +272,10 @@ static bool unreadable(struct call *c, int64_t id)
 bool call_record(struct call *c, int status, const struct entity *entity, int64_t id)
 {
     int64_t version = 0;
+    /* Nobody will see the fields of a minimal answer: computed ones are not asked for. */
+    struct str fields = c->minimal ? STR("id") : call_parameter(c, "fields");
     buf_reset(c->out);
-    if (!query_get(&c->context, entity, id, call_parameter(c, "fields"), call_parameter(c, "expand"), c->out,
-                   &version) &&
+    if (!query_get(&c->context, entity, id, fields, call_parameter(c, "expand"), c->out, &version) &&
         !(c->error.kind == ERROR_NOT_FOUND && unreadable(c, id)))
         return false;
     if (version) call_etag(c, version);

@@ -341,7 +341,7 @@ int api_serve(const struct serve_options *options)
     signal(SIGPIPE, SIG_IGN);
     app = (struct app){.options = options, .started = clock_now()};
     pthread_mutex_init(&app.lock, NULL);
-    app.set = script_load(&options->scripts, &e);
+    app.set = script_load_without_broken(&options->scripts, &arena, &e);
     if (!app.set) {
         print_mistakes(&e);
         return 2;

@@ -396,6 +396,9 @@ static bool write_history(struct context *c, const struct record *r, struct str 
 {
     const struct entity *h = c->catalog->stage_change;
     if (!h) return true;
+    /* A plugin's entity has stages too; a history that refers to deals alone has no place for it. */
+    const struct field *owner = entity_field(h, STR("opportunity"));
+    if (!entity_field(h, STR("record")) && (!owner || owner->to != r->entity)) return true;
     int64_t seconds = 0;
     if (from.n && !seconds_in_stage(c, r, h, &seconds)) return false;
     struct record *row = record_new(c, h);
@@ -407,7 +410,7 @@ static bool write_history(struct context *c, const struct record *r, struct str 
     row->values[SYSTEM_CREATED_BY] = row->values[SYSTEM_UPDATED_BY] = me;
     row->values[SYSTEM_VERSION] = value_number(1, 0);
     row->values[SYSTEM_ACTIVE] = value_of(VALUE_BOOL, 1);
-    set(row, "opportunity", value_of(VALUE_ID, r->id));
+    if (owner && owner->to == r->entity) row->values[owner->index] = value_of(VALUE_ID, r->id);
     const struct field *any = entity_field(h, STR("record"));
     if (any) {
         row->values[any->index] = value_of(VALUE_ID, r->id);

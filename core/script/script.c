@@ -133,6 +133,58 @@ struct script_set *script_load(const struct script_config *config, struct error 
     return NULL;
 }
 
+/* ---- broken plugins ---- */
+
+/* "plugins/NAME/main.lua" → the index of NAME among the enabled; -1: the file is not of a plugin. */
+static int plugin_of(const struct script_config *c, const char *file)
+{
+    const char *rest = file && strncmp(file, "plugins/", 8) == 0 ? file + 8 : NULL;
+    for (int i = 0; rest && c->enabled && c->enabled[i]; i++) {
+        size_t n = strlen(c->enabled[i]);
+        if (strncmp(rest, c->enabled[i], n) == 0 && (rest[n] == '/' || rest[n] == '\0')) return i;
+    }
+    return -1;
+}
+
+/* Takes plugins with mistakes out of *config; false when a mistake is not that of a plugin. */
+static bool leave_out(struct script_config *config, struct arena *arena, const struct error *e)
+{
+    size_t n = 0, kept = 0;
+    while (config->enabled && config->enabled[n])
+        n++;
+    bool *bad = arena_array(arena, n + 1, sizeof *bad);
+    const char **rest = arena_array(arena, n + 1, sizeof *rest);
+    if (!bad || !rest || !e->first) return false;
+    for (const struct error_entry *i = e->first; i; i = i->next) {
+        if (i->code && strcmp(i->code, "warning") == 0) continue;
+        int at = plugin_of(config, i->file);
+        if (at < 0) return false;
+        bad[at] = true;
+        LOG(LOG_ERROR, "script mistake", log_s("file", i->file), log_i("line", i->line),
+            log_s("text", i->message));
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (bad[i])
+            LOG(LOG_ERROR, "a plugin is refused; the rest is in force", log_s("plugin", config->enabled[i]));
+        else
+            rest[kept++] = config->enabled[i];
+    }
+    config->enabled = rest;
+    return kept < n;
+}
+
+struct script_set *script_load_without_broken(const struct script_config *config, struct arena *arena,
+                                              struct error *e)
+{
+    struct script_config mine = *config;
+    struct script_set *set;
+    while (!(set = script_load(&mine, e))) {
+        if (!leave_out(&mine, arena, e)) return NULL;
+        error_clear(e);
+    }
+    return set;
+}
+
 uint64_t script_sources_hash(const struct script_config *config, struct error *e)
 {
     struct script_sources *s = sources_read(config, e);

@@ -51,6 +51,10 @@ struct script_set {
 /* Runs everything once, collects all mistakes: NULL with ERROR_SCRIPT_ERROR and one entry (file,
  * line, message, suggestion) each. Warnings are entries with code "warning" on success. */
 struct script_set *script_load(const struct script_config *config, struct error *e);
+/* For the start of a server: plugins that are broken are left out, each with its mistakes in the log, so that
+ * the rest works. NULL when the mistakes are not those of plugins. `arena` must outlive the set. */
+struct script_set *script_load_without_broken(const struct script_config *config, struct arena *arena,
+                                              struct error *e);
 struct script_set *script_set_ref(struct script_set *s);
 void script_set_unref(struct script_set *s);
 
