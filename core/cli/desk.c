@@ -109,9 +109,7 @@ int desk_open(struct desk *d, const struct options *o, bool migrate)
 {
     int code = desk_start(d, o);
     if (code) return code;
-    /* `plan` and `migrate` must not take a broken plugin's data for something that nobody wants any more. */
-    d->set = migrate ? script_load_without_broken(&d->settings.scripts, &d->arena, &d->error)
-                     : script_load(&d->settings.scripts, &d->error);
+    d->set = script_load_without_broken(&d->settings.scripts, &d->arena, &d->error);
     if (!d->set) return desk_fail(d);
     error_clear(&d->error); /* warnings are for `check` */
     if (!open_database(d, migrate)) return desk_fail(d);

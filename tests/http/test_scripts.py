@@ -440,3 +440,5 @@ def test_a_broken_plugin_is_refused_and_the_rest_is_in_force(tmp_path):
     assert running.stop() == 0
     done = subprocess.run([PERIGEE, "check", "--config", str(tmp_path / "config.lua")], capture_output=True, text=True, timeout=60, env={**os.environ, "LANG": "C"})
     assert done.returncode == 2 and "plugins/bad/main.lua:2: a plugin's field begins with its name" in done.stderr
+    done = perigee("migrate", "--allow-drop", "--data", running.data, "--config", tmp_path / "config.lua", check=False)
+    assert done.returncode == 2 and "plugins/bad/main.lua:2" in done.stderr, "what a broken plugin keeps is not dropped"
