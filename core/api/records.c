@@ -89,11 +89,10 @@ static bool read_change(struct call *c, enum action_kind action, struct change *
 static bool create(struct call *c)
 {
     struct change change;
-    struct record *made;
     if (!read_change(c, ACTION_CREATE, &change) ||
-        !record_create(&c->context, c->entity, change.values, change.any_entity, change.touched, &made))
+        !record_create(&c->context, c->entity, change.values, change.any_entity, change.touched, NULL))
         return false;
-    return call_record(c, 201, c->entity, made->id);
+    return call_record(c, 201, c->entity, c->context.created->id);
 }
 
 static bool patch(struct call *c)

@@ -255,8 +255,7 @@ static bool make_task(struct context *c, struct record *r, const struct chain_ro
     draft_set(&d, "status", value_text(waits ? STR("waiting") : STR("open")));
     draft_set(&d, "blocking", value_of(VALUE_BOOL, row->blocking));
     draft_set(&d, "due", due);
-    struct record *task;
-    return record_create(c, t, d.values, d.any, d.touched, &task);
+    return record_create(c, t, d.values, d.any, d.touched, NULL);
 }
 
 static const struct chain_step_decl *step_decl(struct context *c, struct str chain, struct str code)

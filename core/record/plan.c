@@ -6,9 +6,16 @@
 
 #include <stdlib.h>
 
+struct row_text {
+    struct str sql; /* .p NULL: not yet */
+    uint64_t hash;
+};
+
 struct plan_cache {
     unsigned char secret[32];
     const struct catalog *catalog; /* held; plans of another one are dropped */
+    struct arena texts;            /* of `rows` */
+    struct row_text *rows;         /* ROW_STATEMENTS for each entity */
     size_t size;
     struct plan *slots[];
 };
@@ -18,6 +25,7 @@ struct plan_cache *plan_cache_new(struct db *d, size_t entries, struct error *e)
     struct plan_cache *k = calloc(1, sizeof *k + entries * sizeof k->slots[0]);
     if (!k) return error_no_memory(e), NULL;
     k->size = entries;
+    arena_init(&k->texts, (size_t)16 << 20);
     if (store_secret(d, k->secret, e)) return k;
     free(k);
     return NULL;
@@ -36,6 +44,8 @@ static void forget(struct plan_cache *k)
         plan_drop(k->slots[i]);
         k->slots[i] = NULL;
     }
+    arena_free(&k->texts);
+    k->rows = NULL;
 }
 
 void plan_cache_free(struct plan_cache *k)
@@ -76,15 +86,19 @@ struct str plan_key(struct context *c, const struct str *parts, size_t n)
     return (struct str){text, (size_t)(at - text)};
 }
 
+static void follow_catalog(struct plan_cache *k, const struct catalog *catalog)
+{
+    if (k->catalog == catalog) return;
+    forget(k);
+    catalog_unref(k->catalog);
+    k->catalog = catalog_ref(catalog);
+}
+
 struct plan *plan_find(struct context *c, struct str key)
 {
     struct plan_cache *k = c->plans;
     if (!k || !key.p) return NULL;
-    if (k->catalog != c->catalog) {
-        forget(k);
-        catalog_unref(k->catalog);
-        k->catalog = catalog_ref(c->catalog);
-    }
+    follow_catalog(k, c->catalog);
     struct plan *p = k->slots[slot(k, key)];
     return p && str_eq(p->key, key) ? p : NULL;
 }
@@ -128,6 +142,39 @@ struct stmt *sql_start(struct context *c, struct sql *q, bool ok)
     if (!s || sql_bind_all(s, 1, q->binds, q->bind_count, &c->env, c->arena)) return s;
     db_release(s);
     return error_no_memory(c->error), NULL;
+}
+
+/* Where the text of that statement is kept; NULL: nowhere. */
+static struct row_text *row_text(struct context *c, const struct entity *e, enum row_statement which)
+{
+    struct plan_cache *k = c->plans;
+    if (!k) return NULL;
+    follow_catalog(k, c->catalog);
+    if (!k->rows)
+        k->rows = arena_array(&k->texts, k->catalog->entity_count * ROW_STATEMENTS, sizeof *k->rows);
+    size_t at = (size_t)e->index;
+    bool known = k->rows && at < k->catalog->entity_count && k->catalog->entities[at] == e;
+    return known ? &k->rows[at * ROW_STATEMENTS + which] : NULL;
+}
+
+struct stmt *plan_row(struct context *c, const struct entity *e, enum row_statement which,
+                      bool (*build)(struct sql *q, const struct entity *e))
+{
+    struct row_text *kept = row_text(c, e, which);
+    if (kept && kept->sql.p) return db_prepare_hashed(c->db, kept->sql, kept->hash, c->error);
+    struct sql q;
+    sql_init(&q, c->arena);
+    struct stmt *s = NULL;
+    if (!build(&q, e) || q.failed || q.text.failed)
+        error_no_memory(c->error);
+    else
+        s = db_prepare(c->db, buf_view(&q.text), c->error);
+    if (s && kept) {
+        kept->sql = arena_str(&c->plans->texts, buf_view(&q.text));
+        kept->hash = kept->sql.p ? str_hash(kept->sql) : 0;
+    }
+    sql_free(&q);
+    return s;
 }
 
 struct stmt *plan_start(struct context *c, const struct plan *p)

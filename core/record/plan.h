@@ -93,6 +93,11 @@ struct stmt *plan_start(struct context *c, const struct plan *p);
 struct stmt *sql_start(struct context *c, struct sql *q, bool ok);
 /* Why SQL could not be built, when nothing else was said: past the bound. Always false. */
 bool sql_too_large(struct error *e);
+/* Statements of whole rows: the same text each time, kept with the plans. `build` writes it (true on
+ * success). NULL with the reason; release with db_release. */
+enum row_statement { ROW_SELECT, ROW_INSERT, ROW_STATEMENTS };
+struct stmt *plan_row(struct context *c, const struct entity *e, enum row_statement which,
+                      bool (*build)(struct sql *q, const struct entity *e));
 const unsigned char *plan_secret(const struct context *c);
 
 /* select.c */

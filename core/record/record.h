@@ -94,7 +94,7 @@ bool record_value_json(struct context *c, const struct field *f, const struct js
 void record_write_value(struct buf *b, const struct field *f, struct value v, enum lang lang);
 
 /* The four changes. `values`/`touched` by field index. expected_version 0: any. On success *out is
- * the new record. */
+ * the new record (record_create: `out` NULL when nobody wants to read it; c->created names it). */
 bool record_create(struct context *c, const struct entity *e, struct value *values, const char **any_entity,
                    const bool *touched, struct record **out);
 bool record_change(struct context *c, const struct entity *e, int64_t id, struct value *values,

@@ -2,6 +2,7 @@
  * inserts) or for each set of changed fields (updates), so that the connection's statement cache finds them
  * again. */
 #include "record/internal.h"
+#include "record/plan.h"
 
 #include "base/id.h"
 #include "base/json.h"
@@ -114,14 +115,8 @@ static bool read_row(struct context *c, struct stmt *s, struct record *r)
 
 struct record *record_load(struct context *c, const struct entity *e, int64_t id)
 {
-    struct sql q;
-    sql_init(&q, c->arena);
-    struct stmt *s = row_select_sql(&q, e) ? db_prepare(c->db, buf_view(&q.text), c->error) : NULL;
-    sql_free(&q);
-    if (!s) {
-        if (c->error->kind == ERROR_NONE) error_no_memory(c->error);
-        return NULL;
-    }
+    struct stmt *s = plan_row(c, e, ROW_SELECT, row_select_sql);
+    if (!s) return NULL;
     stmt_bind_int(s, 1, id);
     struct record *r = NULL;
     switch (stmt_step(s, c->error)) {
@@ -185,29 +180,31 @@ static void bind_field(struct stmt *s, int *at, const struct record *r, const st
     if (f->any) stmt_bind_text(s, (*at)++, str_of(r->any_entity[f->index]));
 }
 
-bool row_insert(struct context *c, const struct record *r)
+static bool row_insert_sql(struct sql *q, const struct entity *e)
 {
-    const struct entity *e = r->entity;
-    struct sql q;
-    sql_init(&q, c->arena);
-    sql_printf(&q, "INSERT INTO %s (id", e->table);
+    sql_printf(q, "INSERT INTO %s (id", e->table);
     int parameters = 1;
     for (size_t i = 1; i < e->field_count; i++) {
         const struct field *f = e->fields[i];
         if (!has_column(f)) continue;
-        sql_printf(&q, ", %s", f->column);
+        sql_printf(q, ", %s", f->column);
         parameters++;
         if (!f->any) continue;
-        sql_printf(&q, ", \"%s_entity\"", f->name);
+        sql_printf(q, ", \"%s_entity\"", f->name);
         parameters++;
     }
-    sql_add(&q, ") VALUES (?");
+    sql_add(q, ") VALUES (?");
     for (int i = 1; i < parameters; i++)
-        sql_add(&q, ", ?");
-    sql_add(&q, ")");
-    struct stmt *s = q.failed || q.text.failed ? NULL : db_prepare(c->db, buf_view(&q.text), c->error);
-    sql_free(&q);
-    if (!s) return c->error->kind == ERROR_NONE ? error_no_memory(c->error) : false;
+        sql_add(q, ", ?");
+    sql_add(q, ")");
+    return true;
+}
+
+bool row_insert(struct context *c, const struct record *r)
+{
+    const struct entity *e = r->entity;
+    struct stmt *s = plan_row(c, e, ROW_INSERT, row_insert_sql);
+    if (!s) return false;
     int at = 1;
     stmt_bind_int(s, at++, r->id);
     for (size_t i = 1; i < e->field_count; i++)
@@ -236,7 +233,9 @@ bool row_update(struct context *c, const struct record *r, const bool *changed)
     for (size_t i = 0; i < e->field_count; i++) {
         const struct field *f = e->fields[i];
         if (!update_column(f, changed)) continue;
-        sql_printf(&q, "%s%s = ?", first ? "" : ", ", f->column);
+        sql_add(&q, first ? "" : ", ");
+        sql_add(&q, f->column);
+        sql_add(&q, " = ?");
         if (f->any) sql_printf(&q, ", \"%s_entity\" = ?", f->name);
         first = false;
     }

@@ -142,12 +142,13 @@ static bool allowed_after(struct context *c, const struct record *r, enum action
                      "некоторые поля нельзя изменить");
 }
 
-static void remember_created(struct context *c, const struct record *r)
+static bool remember_created(struct context *c, const struct record *r)
 {
     struct created *made = arena_alloc(c->arena, sizeof *made);
-    if (!made) return;
+    if (!made) return error_no_memory(c->error);
     *made = (struct created){c->created, r->entity, r->id};
     c->created = made;
+    return true;
 }
 
 /* A duplicate in a unique field is told with the field. The constraint's name is "table.column,
@@ -268,7 +269,8 @@ bool record_create(struct context *c, const struct entity *e, struct value *valu
     bool staged = e->stage && r->values[e->stage->index].type == VALUE_TEXT;
     if (staged && !stage_enter_check(c, r, NULL)) return false;
     if (!insert(c, r, own) || !after_insert(c, r)) return false;
-    remember_created(c, r);
+    if (!remember_created(c, r)) return false;
+    if (!out) return true;
     *out = record_load(c, e, r->id); /* after-hooks may have changed it */
     return *out != NULL;
 }
