@@ -98,9 +98,11 @@ static bool is_page(const struct call *c)
     if (!c->app->files || str_starts(c->path, STR("/api/"))) return false;
     if (str_is(c->path, "/")) return true;
     routes_match(c->method, c->path, &m);
+    if (m.known) return false;
     struct str accept = call_header(c, "accept");
-    return !m.known &&
-           (memchr(c->path.p, '.', c->path.n) || memmem(accept.p ? accept.p : "", accept.n, "text/html", 9));
+    const char *last = memrchr(c->path.p, '/', c->path.n);
+    bool file = last && memchr(last, '.', c->path.n - (size_t)(last - c->path.p)) != NULL;
+    return file || memmem(accept.p ? accept.p : "", accept.n, "text/html", 9) != NULL;
 }
 
 struct call *dispatch_begin(void *data, struct http_exchange *x)
