@@ -68,8 +68,9 @@ bool credentials_end(struct db *d, int64_t user, struct error *e);
 
 /* Tokens. `text` gets "pgt_" + 43 characters base64url + NUL. expires 0: never. scope: TOKEN_FULL or
  * TOKEN_READ. */
-#define TOKEN_FULL "full" /* whatever the user may do */
-#define TOKEN_READ "read" /* safe requests only */
+#define TOKEN_FULL "full"         /* whatever the user may do */
+#define TOKEN_READ "read"         /* safe requests only */
+#define TOKEN_CALENDAR "calendar" /* the calendar feed and nothing else; in its address */
 bool token_create(struct db *d, int64_t user, struct str name, struct str scope, int64_t expires, int64_t now,
                   char text[64], int64_t *id, struct error *e);
 struct token {

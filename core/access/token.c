@@ -18,7 +18,7 @@ bool token_create(struct db *d, int64_t user, struct str name, struct str scope,
     unsigned char hash[SECRET_HASH];
     char secret[44];
     if (!scope.n) scope = STR(TOKEN_FULL);
-    if (!str_is(scope, TOKEN_FULL) && !str_is(scope, TOKEN_READ))
+    if (!str_is(scope, TOKEN_FULL) && !str_is(scope, TOKEN_READ) && !str_is(scope, TOKEN_CALENDAR))
         return error_set(e, ERROR_VALIDATION_FAILED, "the scope of a token is \"full\" or \"read\"",
                          "область токена: full или read");
     if (!secret_make(secret, e)) return false;

@@ -151,7 +151,7 @@ struct endpoint_table {
 
 /* One for each file that has endpoints; routes.c gathers them. */
 extern const struct endpoint_table records_endpoints, board_endpoints, actions_endpoints, timeline_endpoints,
-    sessions_endpoints, tokens_endpoints, password_endpoints, me_endpoints, schema_endpoints,
+    sessions_endpoints, tokens_endpoints, feed_endpoints, password_endpoints, me_endpoints, schema_endpoints,
     openapi_endpoints, batch_endpoints, events_endpoints, health_endpoints, metrics_endpoints, jobs_endpoints,
     webhooks_endpoints, reload_endpoints, imports_endpoints, files_endpoints, page_endpoints;
 

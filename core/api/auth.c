@@ -48,6 +48,9 @@ bool auth_check(struct call *c)
     if (c->bearer.p) {
         c->who = principal_by_token(w->principals, w->db, catalog, c->bearer, now, &c->token_id, &c->error);
         if (!c->who) return false;
+        if (str_is(c->who->scope, TOKEN_CALENDAR)) /* an address that calendars keep is no credential */
+            return error_set(&c->error, ERROR_UNAUTHENTICATED, "this key opens a calendar only",
+                             "этот ключ открывает только календарь");
     } else if (c->session.p) {
         struct session session;
         c->who = principal_by_session(w->principals, w->db, catalog, c->session, now,

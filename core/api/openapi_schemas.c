@@ -308,6 +308,8 @@ static const struct openapi_schema schemas[] = {
             "additionalProperties": false}}},
         "required": ["results"],
         "additionalProperties": false})},
+    {"calendar", JSON({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"],
+        "additionalProperties": false})},
     {"health", JSON({"type": "object", "properties": {"status": {"enum": ["ok"]}}, "required": ["status"],
         "additionalProperties": false})},
     {"schema_field", JSON({"type": "object",

@@ -8,10 +8,11 @@
 #include <assert.h>
 
 static const struct endpoint_table *const tables[] = {
-    &health_endpoints, &metrics_endpoints, &page_endpoints,     &sessions_endpoints, &tokens_endpoints,
-    &me_endpoints,     &schema_endpoints,  &openapi_endpoints,  &batch_endpoints,    &events_endpoints,
-    &reload_endpoints, &jobs_endpoints,    &webhooks_endpoints, &password_endpoints, &imports_endpoints,
-    &files_endpoints,  &board_endpoints,   &actions_endpoints,  &timeline_endpoints, &records_endpoints,
+    &health_endpoints,  &feed_endpoints,   &metrics_endpoints, &page_endpoints,     &sessions_endpoints,
+    &tokens_endpoints,  &me_endpoints,     &schema_endpoints,  &openapi_endpoints,  &batch_endpoints,
+    &events_endpoints,  &reload_endpoints, &jobs_endpoints,    &webhooks_endpoints, &password_endpoints,
+    &imports_endpoints, &files_endpoints,  &board_endpoints,   &actions_endpoints,  &timeline_endpoints,
+    &records_endpoints,
 };
 
 #define TABLES (sizeof tables / sizeof tables[0])
