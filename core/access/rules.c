@@ -121,7 +121,8 @@ static bool follow_sql(const struct principal *p, const struct rule *r, const ch
     return fine(q);
 }
 
-/* What some readable record refers to: the company of a deal that one may see. */
+/* What some readable record refers to: the company of a deal that one may see. Asked once for the statement,
+ * not once for each row: whoever has such a rule sees few deals, and there may be many companies. */
 static bool of_sql(const struct principal *p, const struct rule *r, const char *alias, struct sql *q,
                    int depth)
 {
@@ -131,8 +132,9 @@ static bool of_sql(const struct principal *p, const struct rule *r, const char *
         return fine(q);
     }
     snprintf(inner, sizeof inner, "f%d", q->next_alias++);
-    sql_printf(q, "EXISTS (SELECT 1 FROM %s AS %s WHERE %s.%s = %s.%s AND ", r->of_entity->table, inner,
-               inner, r->of->column, alias, r->entity->setting ? r->entity->code->column : "id");
+    sql_printf(q, "%s.%s IN (SELECT %s.%s FROM %s AS %s WHERE %s.%s IS NOT NULL AND ", alias,
+               r->entity->setting ? r->entity->code->column : "id", inner, r->of->column, r->of_entity->table,
+               inner, inner, r->of->column);
     if (!rows(p, r->of_entity, ACTION_READ, inner, q, NULL, depth + 1)) return false;
     sql_add(q, ")");
     return fine(q);
