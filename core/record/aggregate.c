@@ -139,6 +139,7 @@ static bool ask(struct context *c, const struct query *query, const struct repor
     const struct entity *e = query->entity;
     sql_init(&q, c->arena);
     q.env = &c->env;
+    q.from_people = true;
     sql_add(&q, "SELECT count(*)");
     bool ok = true;
     for (size_t i = 0; ok && i < r->key_count; i++) {

@@ -127,6 +127,7 @@ static bool count_columns(struct context *c, const struct query *query, struct b
     struct counting k = {c, b};
     sql_init(&q, c->arena);
     q.env = &c->env;
+    q.from_people = true; /* once, not for each of a million rows */
     sql_add(&q, "SELECT ");
     bool ok = read_sql(c, &q, query->entity, b->by, "t");
     sql_add(&q, ", count(*), ");

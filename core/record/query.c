@@ -444,6 +444,7 @@ static bool count_rows(struct context *c, const struct query *query, int64_t *to
     struct sql q;
     sql_init(&q, c->arena);
     q.env = &c->env;
+    q.from_people = true;
     sql_printf(&q, "SELECT count(*) FROM %s AS t", query->entity->table);
     return results_each(c, &q, select_where(c, &q, query, START_FILTER), "i", take_total, total);
 }

@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#define BOARD_COLUMNS 8
+#define BOARD_COLUMNS 12
 
 /* References are followed both ways, stages are columns of boards, dates and money are what lists are sorted
  * by. Who made or changed a record is asked for too seldom; when it was, often: lists of what is new.
@@ -83,8 +83,8 @@ static void title(struct index_sink *to, const struct entity *e)
     to->put(to->ctx, e, fits ? name : NULL, fits ? columns : NULL, false);
 }
 
-/* Counting and summing a board reads this index alone: the stage, the first sum, and what rules ask. It also
- * holds each column of the board in the order of the sum. */
+/* Counting and summing a board reads this index alone: the stage, the first sum, statuses, and what rules
+ * ask. It also holds each column of the board in the order of the sum. */
 static void board(struct index_sink *to, const struct catalog *c, const struct entity *e)
 {
     const struct field *fields[BOARD_COLUMNS];
@@ -95,10 +95,12 @@ static void board(struct index_sink *to, const struct catalog *c, const struct e
         if (e->fields[i]->type == FIELD_MONEY) fields[n++] = e->fields[i];
     fields[n++] = e->fields[SYSTEM_ID]; /* ties of the sum, and those that have none, in the order of pages */
     fields[n++] = e->fields[SYSTEM_ACTIVE];
+    for (size_t i = SYSTEM_FIELD_COUNT; i < e->field_count && n < BOARD_COLUMNS / 2; i++)
+        if (e->fields[i]->type == FIELD_OPTION) fields[n++] = e->fields[i]; /* boards of what is still open */
     for (size_t i = 0; i < e->field_count && n < BOARD_COLUMNS; i++) {
         const struct field *f = e->fields[i];
-        bool taken =
-            i == SYSTEM_ACTIVE || f == e->stage || f->type == FIELD_MONEY || f->type == FIELD_LONGTEXT;
+        bool taken = i == SYSTEM_ACTIVE || f == e->stage || f->type == FIELD_MONEY ||
+                     f->type == FIELD_OPTION || f->type == FIELD_LONGTEXT;
         if (!taken && schema_has_column(f) && in_rules(c, e, f)) fields[n++] = f;
     }
     named(to, e, "bd", fields, n, 1);
