@@ -93,6 +93,10 @@ static int user_create(int argc, char **argv)
             "data= config= workflows= login= name= role= direction= partner= manager= password-stdin", &o))
         return 2;
     if (!options_need(&o, &command_user, "login role password-stdin")) return 2;
+    if (str_trim(str_of(option(&o, "role", ""))).n == 0) {
+        fputs("perigee: --role names no role\n", stderr);
+        return 2;
+    }
     int code = desk_open(&d, &o, true);
     if (code == 0) {
         struct str p = {password, 0};
