@@ -7,12 +7,15 @@
 #include "base/json.h"
 #include "base/json_parse.h"
 #include "store/schema.h"
+#include "store/search.h"
 #include "store/store.h"
+#include "store/trail.h"
 
 struct seed {
     struct db *db;
     const struct entity *entity;
     struct str code;
+    size_t *changed; /* counts the records of this entity that were made or changed */
     struct arena arena;
     struct error *error;
 };
@@ -73,6 +76,26 @@ static bool step_once(struct stmt *q, bool *row, struct error *e)
     return step != STEP_ERROR;
 }
 
+/* The log tells of what scripts state as of every other change. */
+static bool log_it(struct seed *s, const char *action)
+{
+    char *sql =
+        arena_printf(&s->arena, "SELECT id FROM %s WHERE %s = ?", s->entity->table, s->entity->code->column);
+    struct stmt *q = sql ? db_prepare(s->db, str_of(sql), s->error) : NULL;
+    if (!q) return s->error->kind == ERROR_NONE ? error_no_memory(s->error) : false;
+    stmt_bind_text(q, 1, s->code);
+    bool found = stmt_step(q, s->error) == STEP_ROW;
+    struct trail_entry entry = {.at = clock_now(),
+                                .entity = str_of(s->entity->name),
+                                .record = found ? stmt_int(q, 0) : 0,
+                                .action = str_of(action),
+                                .changes = STR("{}"),
+                                .why = STR("stated by a script")};
+    db_release(q);
+    ++*s->changed;
+    return found && trail_append(s->db, &entry, s->error);
+}
+
 static bool exists(struct seed *s, const struct entity *e, struct str code, bool *yes)
 {
     char *sql = arena_printf(&s->arena, "SELECT 1 FROM %s WHERE %s = ?", e->table, e->code->column);
@@ -126,7 +149,7 @@ static bool create(struct seed *s, const char *json)
         if (f == e->code || !f->required || f->when || f->type == FIELD_REFS || !stated(all, f)) continue;
         stmt_bind_value(q, next++, stored(s, f, stated(all, f)));
     }
-    return step_once(q, &row, s->error) && store_epoch_bump(s->db, s->error);
+    return step_once(q, &row, s->error) && log_it(s, "create") && store_epoch_bump(s->db, s->error);
 }
 
 /* Writes one attribute when it differs. */
@@ -153,7 +176,7 @@ static bool touch(struct seed *s)
     if (!q) return s->error->kind == ERROR_NONE ? error_no_memory(s->error) : false;
     stmt_bind_int(q, 1, clock_now());
     stmt_bind_text(q, 2, s->code);
-    return step_once(q, &row, s->error) && store_epoch_bump(s->db, s->error);
+    return step_once(q, &row, s->error) && log_it(s, "update") && store_epoch_bump(s->db, s->error);
 }
 
 static bool write_attributes(struct seed *s, const char *json)
@@ -175,10 +198,10 @@ static bool write_attributes(struct seed *s, const char *json)
 }
 
 static bool seed_one(struct db *d, const struct entity *e, const char *code, const char *json,
-                     struct error *error)
+                     size_t *changed, struct error *error)
 {
     if (!e || !e->code) return true;
-    struct seed s = {.db = d, .entity = e, .code = str_of(code), .error = error};
+    struct seed s = {.db = d, .entity = e, .code = str_of(code), .changed = changed, .error = error};
     bool there = false;
     arena_init(&s.arena, (size_t)4 << 20);
     bool ok =
@@ -187,12 +210,13 @@ static bool seed_one(struct db *d, const struct entity *e, const char *code, con
     return ok;
 }
 
-static bool seed_role(struct db *d, const struct catalog *c, const struct role *r, struct error *e)
+static bool seed_role(struct db *d, const struct catalog *c, const struct role *r, size_t *changed,
+                      struct error *e)
 {
     const struct entity *roles = c->role_entity;
     bool there = false;
     if (!roles || !roles->code) return true;
-    struct seed s = {.db = d, .entity = roles, .code = str_of(r->code), .error = e};
+    struct seed s = {.db = d, .entity = roles, .code = str_of(r->code), .changed = changed, .error = e};
     arena_init(&s.arena, (size_t)1 << 20);
     bool ok = exists(&s, roles, s.code, &there);
     if (ok && !there) {
@@ -215,21 +239,34 @@ static bool seed_role(struct db *d, const struct catalog *c, const struct role *
     return ok;
 }
 
+static bool seed_chain(struct db *d, const struct catalog *c, const struct chain_decl *chain, size_t *chains,
+                       size_t *steps, struct error *e)
+{
+    if (!seed_one(d, c->chain, chain->code, chain->attributes_json, chains, e)) return false;
+    for (size_t k = 0; k < chain->step_count; k++)
+        if (!seed_one(d, c->chain_step, chain->steps[k].code, chain->steps[k].attributes_json, steps, e))
+            return false;
+    return true;
+}
+
+/* Rows were written past the search index: it is made anew. */
+static bool follow(struct db *d, const struct entity *entity, size_t changed, struct error *e)
+{
+    return changed == 0 || !entity->searchable || search_rebuild(d, entity, e);
+}
+
 bool schema_seed(struct db *d, const struct catalog *c, struct error *e)
 {
+    size_t roles = 0, chains = 0, steps = 0, stages = 0;
     for (size_t i = 0; i < c->role_count; i++)
-        if (!seed_role(d, c, &c->roles[i], e)) return false;
-    for (size_t i = 0; i < c->chain_count; i++) {
-        const struct chain_decl *chain = &c->chains[i];
-        if (!seed_one(d, c->chain, chain->code, chain->attributes_json, e)) return false;
-        for (size_t k = 0; k < chain->step_count; k++)
-            if (!seed_one(d, c->chain_step, chain->steps[k].code, chain->steps[k].attributes_json, e))
-                return false;
-    }
+        if (!seed_role(d, c, &c->roles[i], &roles, e)) return false;
+    for (size_t i = 0; i < c->chain_count; i++)
+        if (!seed_chain(d, c, &c->chains[i], &chains, &steps, e)) return false;
     for (size_t i = 0; i < c->pipeline_count; i++)
         for (size_t k = 0; k < c->pipelines[i].stage_count; k++)
             if (!seed_one(d, c->stage, c->pipelines[i].stages[k].code,
-                          c->pipelines[i].stages[k].attributes_json, e))
+                          c->pipelines[i].stages[k].attributes_json, &stages, e))
                 return false;
-    return true;
+    return follow(d, c->role_entity, roles, e) && follow(d, c->chain, chains, e) &&
+           follow(d, c->chain_step, steps, e) && follow(d, c->stage, stages, e);
 }

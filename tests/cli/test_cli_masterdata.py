@@ -109,3 +109,17 @@ def test_a_reader_beside_an_import_sees_all_or_nothing(data, tmp_path):
         assert reader.execute("SELECT count(*) FROM direction").fetchone() == before
         reader.execute("COMMIT")
         assert reader.execute("SELECT count(*) FROM direction").fetchone() == (before[0] + 1,)
+
+
+def test_what_scripts_made_is_in_the_search_index_and_in_the_log(server):
+    """Stages that a script names are made by the migration, before any file says more of them."""
+    admin = server.user("admin", "crm_admin")
+    for code in ("qualification", "contract"):
+        stage = admin.get("stages", filter=f'code = "{code}"').json["items"][0]
+        for name in ("Erste Stufe", "Zweite Stufe"):
+            assert admin.patch("stages/" + stage["id"], {"name": {"en": name, "ru": name}}).status == 200
+        assert stage["id"] in [s["id"] for s in admin.get("stages", q="zweite").json["items"]]
+        assert admin.get("stages", q="erste").json["items"] == []
+    with open_database(server.data) as database:
+        unlogged = database.execute("SELECT code FROM stage WHERE NOT EXISTS (SELECT 1 FROM perigee_log AS l WHERE l.record = stage.id AND l.action = 'create')").fetchall()
+    assert unlogged == []
