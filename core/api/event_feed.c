@@ -122,7 +122,9 @@ static void write_event(struct buf *b, const struct principal *who, const struct
     json_key(&json, STR("topic"));
     json_cstr(&json, k->entity->collection);
     json_key(&json, STR("type"));
-    buf_printf(&json, "\"%s.%.*s\"", k->entity->name, STR_ARG(k->action));
+    const char *event = trail_event(k->action);
+    struct str what = event ? str_of(event) : k->action;
+    buf_printf(&json, "\"%s.%.*s\"", k->entity->name, STR_ARG(what));
     json_key(&json, STR("id"));
     json_id(&json, k->record);
     json_key(&json, STR("action"));

@@ -91,18 +91,6 @@ static bool fits(struct look *l, const struct subscription *h, const struct enti
     return true;
 }
 
-static const char *event_of(struct str action)
-{
-    static const char *const names[][2] = {{"create", "created"},
-                                           {"update", "updated"},
-                                           {"move", "stage_changed"},
-                                           {"delete", "deleted"},
-                                           {"deactivate", "deactivated"}};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (str_is(action, names[i][0])) return names[i][1];
-    return NULL;
-}
-
 static bool told(const struct principal *who, const struct entity *e, const struct json_value *m)
 {
     const struct field *f = entity_field(e, m->key);
@@ -178,7 +166,7 @@ static bool match(void *ctx, const struct trail_entry *entry)
 {
     struct look *l = ctx;
     const struct entity *e = entry->entity.n ? catalog_entity(l->catalog, entry->entity) : NULL;
-    const char *event = event_of(entry->action);
+    const char *event = trail_event(entry->action);
     l->to = entry->seq;
     for (struct subscription *h = e && event ? l->hooks : NULL; h; h = h->next) {
         if (entry->seq <= h->w.since || !h->owner || !h->owner->active || !has_topic(h, e)) continue;

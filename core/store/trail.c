@@ -333,3 +333,15 @@ bool trail_range(struct db *d, int64_t *first, int64_t *last, struct error *e)
     db_release(s);
     return ok;
 }
+
+const char *trail_event(struct str action)
+{
+    static const char *const names[][2] = {{"create", "created"},
+                                           {"update", "updated"},
+                                           {"move", "stage_changed"},
+                                           {"delete", "deleted"},
+                                           {"deactivate", "deactivated"}};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (str_is(action, names[i][0])) return names[i][1];
+    return NULL;
+}

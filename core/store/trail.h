@@ -23,6 +23,10 @@ struct trail_entry {
     struct str request; /* request id, or "" */
 };
 
+/* What an action is called to those who are told of it ("update" → "updated"); NULL: nobody is told of it by
+ * a name of its own. */
+const char *trail_event(struct str action);
+
 /* Appends inside the caller's write transaction. */
 bool trail_append(struct db *d, struct trail_entry *entry, struct error *e);
 

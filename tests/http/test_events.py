@@ -136,11 +136,11 @@ def test_a_change_is_told_with_its_position(admin, stream):
     made = admin.made("companies", name="Told")
     [event] = s.wait()
     assert event["event"] == "message" and int(event["id"]) > int(s.position)
-    assert event["data"]["topic"] == "companies" and event["data"]["type"] == "company.create" and event["data"]["id"] == made["id"]
+    assert event["data"]["topic"] == "companies" and event["data"]["type"] == "company.created" and event["data"]["id"] == made["id"]
     assert event["data"]["at"] == made["created_at"] and event["data"]["by"] == made["created_by"] and "name" in event["data"]["changed"]
     admin.patch("companies/" + made["id"], {"size": 5})
     [event] = s.wait()
-    assert event["data"]["action"] == "update" and event["data"]["changed"] == ["size"]
+    assert event["data"]["type"] == "company.updated" and event["data"]["action"] == "update" and event["data"]["changed"] == ["size"]
 
 
 def test_values_are_never_sent(admin, stream):

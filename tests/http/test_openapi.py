@@ -1,9 +1,12 @@
 """GET /api/v1/openapi.json is a sound OpenAPI 3.1 document, and says what the caller may use and nothing else."""
 import json
 import re
+import subprocess
 
 import jsonschema
 import pytest
+
+from conftest import ROOT
 
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 
@@ -45,6 +48,12 @@ def test_it_has_the_parts_that_openapi_asks_for(description):
     assert all(server["url"] for server in description["servers"])
     for name in description["components"]["schemas"]:
         assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+
+
+def test_it_is_valid_by_the_official_schema(description):
+    done = subprocess.run(["node", ROOT / "tests/node/validate_openapi.mjs"], input=json.dumps(description), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "3.1 valid\n"
 
 
 def test_every_path_and_method_is_well_formed(description):
@@ -161,7 +170,7 @@ def test_the_description_is_asked_for_with_a_token(server):
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory):
     """A server whose scripts declare an entity, an action and routes of their own."""
-    from conftest import ROOT, Server
+    from conftest import Server
     import shutil
     folder = tmp_path_factory.mktemp("extended")
     shutil.copytree(ROOT / "workflows", folder / "workflows")
