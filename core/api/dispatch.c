@@ -96,6 +96,7 @@ static bool is_page(const struct call *c)
 {
     struct match m;
     if (!c->app->files || str_starts(c->path, STR("/api/"))) return false;
+    if (c->method != HTTP_METHOD_GET && c->method != HTTP_METHOD_HEAD) return false;
     if (str_is(c->path, "/")) return true;
     routes_match(c->method, c->path, &m);
     if (m.known) return false;
