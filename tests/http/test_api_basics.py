@@ -3,6 +3,7 @@ import gzip
 import re
 
 import pytest
+from conftest import Client, Server
 
 from wire import request
 
