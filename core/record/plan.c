@@ -3,6 +3,7 @@
 #include "record/plan.h"
 
 #include "store/search.h"
+#include "store/store.h"
 
 #include <stdlib.h>
 
@@ -11,11 +12,20 @@ struct row_text {
     uint64_t hash;
 };
 
+#define BLOCKS 64
+
+struct kept_block {
+    char *bytes; /* the key, then the block; NULL: empty */
+    size_t key, size;
+    uint64_t version; /* store_settings_version */
+};
+
 struct plan_cache {
     unsigned char secret[32];
     const struct catalog *catalog; /* held; plans of another one are dropped */
     struct arena texts;            /* of `rows` */
-    struct row_text *rows;         /* ROW_STATEMENTS for each entity */
+    struct kept_block blocks[BLOCKS];
+    struct row_text *rows; /* ROW_STATEMENTS for each entity */
     size_t size;
     struct plan *slots[];
 };
@@ -46,6 +56,10 @@ static void forget(struct plan_cache *k)
     }
     arena_free(&k->texts);
     k->rows = NULL;
+    for (size_t i = 0; i < BLOCKS; i++) {
+        free(k->blocks[i].bytes);
+        k->blocks[i] = (struct kept_block){0};
+    }
 }
 
 void plan_cache_free(struct plan_cache *k)
@@ -142,6 +156,50 @@ struct stmt *sql_start(struct context *c, struct sql *q, bool ok)
     if (!s || sql_bind_all(s, 1, q->binds, q->bind_count, &c->env, c->arena)) return s;
     db_release(s);
     return error_no_memory(c->error), NULL;
+}
+
+static struct kept_block *block_of(struct context *c, struct str key)
+{
+    if (!c->plans) return NULL;
+    follow_catalog(c->plans, c->catalog);
+    return &c->plans->blocks[str_hash(key) % BLOCKS];
+}
+
+/* What a failure of this is about comes to light when the settings themselves are read. */
+static bool settings_version(struct context *c, uint64_t *version)
+{
+    struct arena scratch;
+    struct error ignored;
+    arena_init(&scratch, 4096);
+    error_init(&ignored, &scratch, LANG_EN);
+    bool ok = store_settings_version(c->db, version, &ignored);
+    arena_free(&scratch);
+    return ok;
+}
+
+void *plan_recall(struct context *c, struct str key, size_t *size)
+{
+    struct kept_block *k = block_of(c, key);
+    uint64_t version;
+    *size = 0;
+    if (!k || !k->bytes || !str_eq(key, (struct str){k->bytes, k->key})) return NULL;
+    if (!settings_version(c, &version) || version != k->version) return NULL;
+    void *copy = arena_alloc(c->arena, k->size);
+    if (copy) memcpy(copy, k->bytes + k->key, k->size);
+    *size = copy ? k->size : 0;
+    return copy;
+}
+
+void plan_remember(struct context *c, struct str key, const void *block, size_t size)
+{
+    struct kept_block *k = block_of(c, key);
+    uint64_t version;
+    char *bytes = k && settings_version(c, &version) ? malloc(key.n + size) : NULL;
+    if (!bytes) return; /* read again next time */
+    memcpy(bytes, key.p, key.n);
+    memcpy(bytes + key.n, block, size);
+    free(k->bytes);
+    *k = (struct kept_block){bytes, key.n, size, version};
 }
 
 /* Where the text of that statement is kept; NULL: nowhere. */

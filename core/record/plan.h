@@ -98,6 +98,10 @@ bool sql_too_large(struct error *e);
 enum row_statement { ROW_SELECT, ROW_INSERT, ROW_STATEMENTS };
 struct stmt *plan_row(struct context *c, const struct entity *e, enum row_statement which,
                       bool (*build)(struct sql *q, const struct entity *e));
+/* Settings that are read for every write, kept as a block of bytes without pointers: a copy of what was kept
+ * under `key`, in the arena of the context, or NULL when there is none or settings have changed since. */
+void *plan_recall(struct context *c, struct str key, size_t *size);
+void plan_remember(struct context *c, struct str key, const void *block, size_t size);
 const unsigned char *plan_secret(const struct context *c);
 
 /* select.c */

@@ -2,6 +2,7 @@
  * that the board, the form, the API, an import and a script all meet the same rule. Every missing thing is
  * listed at once. */
 #include "record/internal.h"
+#include "record/plan.h"
 
 #include "base/calendar.h"
 #include "base/decimal.h"
@@ -32,7 +33,7 @@ static const char *column(const struct entity *e, const char *name)
 
 #define STAGES_MAX 200
 
-static bool load_stages(struct context *c, const struct pipeline *p, struct stages *out)
+static bool read_stages(struct context *c, const struct pipeline *p, struct stages *out)
 {
     const struct entity *e = c->catalog->stage;
     if (!e || !e->code)
@@ -65,6 +66,66 @@ static bool load_stages(struct context *c, const struct pipeline *p, struct stag
                                                 .skippable = stmt_int(s, 8) != 0};
     db_release(s);
     return step == STEP_DONE;
+}
+
+/* As a block without pointers: the stages, each text as its place among the texts behind them. */
+#define STAGE_TEXTS 6
+
+static void texts_of(struct stage *s, struct str *texts[STAGE_TEXTS])
+{
+    struct str *all[STAGE_TEXTS] = {&s->code, &s->name, &s->require, &s->documents, &s->chain, &s->step};
+    memcpy(texts, all, sizeof all);
+}
+
+static void keep_stages(struct context *c, struct str key, const struct stages *stages)
+{
+    struct str *texts[STAGE_TEXTS];
+    size_t structs = stages->count * sizeof(struct stage), size = structs;
+    for (size_t i = 0; i < stages->count; i++) {
+        texts_of(&stages->all[i], texts);
+        for (size_t k = 0; k < STAGE_TEXTS; k++)
+            size += texts[k]->n;
+    }
+    char *block = size ? arena_alloc(c->arena, size) : NULL, *at = block ? block + structs : NULL;
+    if (!block) return;
+    memcpy(block, stages->all, structs);
+    for (size_t i = 0; i < stages->count; i++) {
+        texts_of(&((struct stage *)(void *)block)[i], texts);
+        for (size_t k = 0; k < STAGE_TEXTS; k++) {
+            if (texts[k]->n) memcpy(at, texts[k]->p, texts[k]->n);
+            texts[k]->p = (const char *)(uintptr_t)(at - block);
+            at += texts[k]->n;
+        }
+    }
+    plan_remember(c, key, block, size);
+}
+
+static bool recall_stages(struct context *c, struct str key, struct stages *out)
+{
+    struct str *texts[STAGE_TEXTS];
+    size_t size;
+    char *block = plan_recall(c, key, &size);
+    if (!block) return false;
+    out->all = (struct stage *)(void *)block;
+    /* The first text stands right behind the last stage. */
+    out->count = (size_t)(uintptr_t)out->all[0].code.p / sizeof *out->all;
+    for (size_t i = 0; i < out->count; i++) {
+        texts_of(&out->all[i], texts);
+        for (size_t k = 0; k < STAGE_TEXTS; k++)
+            texts[k]->p = block + (uintptr_t)texts[k]->p;
+    }
+    return true;
+}
+
+static bool load_stages(struct context *c, const struct pipeline *p, struct stages *out)
+{
+    const char *name = arena_printf(c->arena, "stages %s", p->name);
+    struct str key = str_of(name);
+    if (!name) return error_no_memory(c->error);
+    if (recall_stages(c, key, out)) return true;
+    if (!read_stages(c, p, out)) return false;
+    keep_stages(c, key, out);
+    return true;
 }
 
 static const struct stage *find(const struct stages *s, struct str code)

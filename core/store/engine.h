@@ -36,6 +36,14 @@ struct trail_memory {
     unsigned char hash[32];
 };
 
+/* What store_settings_version knows: `known` inside the transaction that read the epoch; `bumped`: this
+ * transaction has raised it, so that taking it back is a change too. */
+struct settings_memory {
+    bool known, bumped;
+    int64_t epoch;
+    uint64_t version;
+};
+
 /* search_queue.c: words that wait for the COMMIT. */
 struct search_queue {
     struct search_op **ops;
@@ -57,6 +65,7 @@ struct db {
     struct arena scratch; /* of one call of an SQL function */
     struct trail_memory trail;
     struct search_queue search;
+    struct settings_memory settings;
 };
 
 /* search_queue.c: adds what the index has to learn about a record (outside a transaction: at once); the end

@@ -424,8 +424,17 @@ static void run_quietly(struct db *d, struct str sql)
     arena_free(&scratch);
 }
 
+/* The epoch may have been taken back, and the next one to reach that number may mean other settings. */
+static void settings_undone(struct db *d)
+{
+    d->settings.version += d->settings.bumped;
+    d->settings.known = false;
+}
+
 bool db_begin(struct db *d, bool write, struct error *e)
 {
+    settings_undone(d); /* a transaction that SQLite ended by itself */
+    d->settings.bumped = false;
     engine_search_clear(d); /* of a transaction that SQLite ended by itself */
     d->savepoints = 0;
     d->trail = (struct trail_memory){0};
@@ -438,6 +447,7 @@ bool db_commit(struct db *d, struct error *e)
     d->trail = (struct trail_memory){0};
     if (!run(d, STR("COMMIT"), e)) return false;
     engine_search_clear(d);
+    d->settings.known = d->settings.bumped = false;
     d->savepoints = 0;
     return true;
 }
@@ -447,6 +457,8 @@ void db_rollback(struct db *d)
     d->savepoints = 0;
     d->trail = (struct trail_memory){0};
     engine_search_clear(d);
+    settings_undone(d);
+    d->settings.bumped = false;
     if (db_in_transaction(d)) run_quietly(d, STR("ROLLBACK"));
 }
 
@@ -485,6 +497,7 @@ bool db_savepoint_release(struct db *d, struct error *e)
 void db_savepoint_rollback(struct db *d)
 {
     d->trail.known = false;
+    settings_undone(d);
     if (db_in_transaction(d))
         engine_search_undone(d, d->savepoints);
     else

@@ -161,7 +161,24 @@ bool store_epoch_bump(struct db *d, struct error *e)
     struct stmt *s =
         first_row(d, STR("UPDATE perigee_epoch SET epoch = epoch + 1"), (struct str){0}, &row, e);
     db_release(s);
+    d->settings.known = false;
+    d->settings.bumped = true;
+    d->settings.version++;
     return s != NULL;
+}
+
+bool store_settings_version(struct db *d, uint64_t *version, struct error *e)
+{
+    struct settings_memory *m = &d->settings;
+    int64_t epoch;
+    if (!m->known) {
+        if (!store_epoch(d, &epoch, e)) return false;
+        if (epoch != m->epoch) m->version++;
+        m->epoch = epoch;
+        m->known = db_in_transaction(d);
+    }
+    *version = m->version;
+    return true;
 }
 
 bool store_meta_get(struct db *d, const char *key, struct arena *arena, struct str *value, struct error *e)

@@ -37,6 +37,10 @@ bool store_check(struct db *d, bool full, struct error *e);
 bool store_epoch(struct db *d, int64_t *epoch, struct error *e);
 bool store_epoch_bump(struct db *d, struct error *e);
 
+/* Stays the same as long as this connection sees the same settings, also through savepoints that are rolled
+ * back: what was read under it may be used again. Inside a transaction the epoch is read once. */
+bool store_settings_version(struct db *d, uint64_t *version, struct error *e);
+
 /* Small values of the installation: get fills *value (arena) or .p = NULL. */
 bool store_meta_get(struct db *d, const char *key, struct arena *arena, struct str *value, struct error *e);
 bool store_meta_set(struct db *d, const char *key, struct str value, struct error *e);
