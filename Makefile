@@ -51,6 +51,7 @@ LIBRARY  := $(BUILD)/libperigee.a
 FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
 
+# One run of pytest for each: their conftest.py have the same name.
 BLACK_BOX := $(wildcard tests/http tests/cli tests/scripts tests/docs tests/rights)
 
 .PHONY: node desk all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
@@ -135,7 +136,7 @@ test: deps node
 	@$(QUIET) fuzz SECONDS_EACH=5
 	@$(QUIET) crash ROUNDS=$(ROUNDS)
 	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) tests/http
-	@$(PERIGEE) $(PYTEST) $(BLACK_BOX)
+	@for d in $(BLACK_BOX); do $(PERIGEE) $(PYTEST) $$d || exit 1; done
 
 # The quick ones, for before a commit.
 check: build
@@ -147,7 +148,7 @@ check: build
 asan:
 	@$(QUIET) -j2 SANITIZE=1 BUILD=$(BUILD)/asan build units
 	@$(QUIET) SANITIZE=1 BUILD=$(BUILD)/asan unit
-	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) $(BLACK_BOX)
+	@for d in $(BLACK_BOX); do PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) $$d || exit 1; done
 
 # The whole matrix of rights over HTTP, role by role, record by record, path by path; `make test` asks a sample.
 rights: build

@@ -18,8 +18,8 @@ return {
   -- Plugins that are enabled, by the names of their folders.
   -- plugins = {},
 
-  -- What enabled plugins are told: names and values that their plugin.lua declares.
-  -- plugin_config = { acme_discounts = { most = 20 } },
+  -- What enabled plugins are told, by plugin: names and values that its plugin.lua declares, such as { acme_discounts = { most = 20 } }.
+  -- plugin_config = {},
 
   -- What one call of a script may use, by kind of call: milliseconds, MiB of its Lua state, records it is handed, queries. These are the
   -- defaults; name only what differs. Past half of one the log warns.

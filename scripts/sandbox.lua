@@ -92,9 +92,9 @@ function core.environment(own)
   frozen[env] = true
   return real_setmetatable(env, {
     __index = function(_, key)
-      local value = base[key]
+      local value = own[key]
+      if value == nil then value = base[key] end
       if value == nil then value = words[key] end
-      if value == nil then value = own[key] end
       if value ~= nil or real_type(key) ~= "string" then return value end
       local known = {}
       for _, name in ipairs(names) do known[#known + 1] = name end

@@ -52,6 +52,34 @@ local function make_require(places, others)
   end
 end
 
+-- crm.t("key") finds its text in locale/en.lua and locale/ru.lua beside the scripts; the other language stands in for a missing one.
+local function make_crm(prefix, env)
+  local texts
+  local function load_texts()
+    texts = { known = {} }
+    for _, lang in ipairs { "en", "ru" } do
+      local file = prefix .. "locale/" .. lang .. ".lua"
+      local list = core.exists(file) and run_module(file, env()) or {}
+      if type(list) ~= "table" then error(file .. " returns a table of texts", 0) end
+      texts[lang] = list
+      for key in pairs(list) do texts.known[#texts.known + 1] = tostring(key) end
+    end
+    table.sort(texts.known)
+  end
+  local function t(key, ...)
+    if type(key) ~= "string" then return core.crm.t(key) end
+    if not texts then load_texts() end
+    local text = texts[core.lang()][key] or texts.en[key] or texts.ru[key]
+    if text == nil then
+      local near = core.suggest(key, texts.known)
+      error("locale/ has no text \"" .. key .. "\"" .. (near and "; did you mean \"" .. near .. "\"?" or ""), 2)
+    end
+    if select("#", ...) == 0 then return text end
+    return core.text.format(text, ...)
+  end
+  return core.freeze("crm", setmetatable({ t = t }, { __index = core.crm }))
+end
+
 local function run_file(file, env)
   local chunk, problem = core.compile(file, env)
   if not chunk then
@@ -63,11 +91,11 @@ local function run_file(file, env)
 end
 
 local library_places = { { prefix = "scripts/" } }
-local library = core.environment { require = make_require(library_places) }
+local library = core.environment { require = make_require(library_places), crm = make_crm("scripts/", function() return library_places[1].env end) }
 library_places[1].env = library
 
 local workflow_places = { { prefix = "workflows/" }, library_places[1] }
-local workflows = core.environment { require = make_require(workflow_places) }
+local workflows = core.environment { require = make_require(workflow_places), crm = make_crm("workflows/", function() return workflow_places[1].env end) }
 workflow_places[1].env = workflows
 
 local manifests = {}
@@ -86,7 +114,9 @@ for _, plugin in ipairs(core.order_plugins(manifests, core.sources(), core.confi
   local prefix = "plugins/" .. plugin.name .. "/"
   local places, others = { { prefix = prefix }, library_places[1] }, {}
   for _, name in ipairs(plugin.needs) do others[name] = environments[name] end
-  local env = core.environment { require = make_require(places, others), config = core.freeze("config", plugin.config) }
+  local env = core.environment {
+    require = make_require(places, others), config = core.freeze("config", plugin.config), crm = make_crm(prefix, function() return places[1].env end),
+  }
   places[1].env = env
   environments[plugin.name] = env
   run_file(prefix .. "main.lua", env)

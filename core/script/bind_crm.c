@@ -416,8 +416,8 @@ static int json_list(lua_State *L)
     return 1;
 }
 
-/* crm.t{en=, ru=}: the text in the caller's language. crm.t(key): from the plugin's locale/ru.lua, en.lua
- * (words in start.lua add that one). */
+/* crm.t{en=, ru=}: the text in the caller's language. (Keys of locale/ are looked up by scripts/start.lua.)
+ */
 static int crm_t(lua_State *L)
 {
     struct context *c = bind_context(L);

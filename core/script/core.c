@@ -267,6 +267,13 @@ static int core_config(lua_State *L)
 
 /* ---- the rest ---- */
 
+/* core.lang() → the language of whoever is answered */
+static int core_lang(lua_State *L)
+{
+    lua_pushstring(L, lang_code(bind_context(L)->error->lang));
+    return 1;
+}
+
 static int core_memory(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)state_of(L)->memory / 1024.0);
@@ -292,14 +299,23 @@ static int core_log(lua_State *L)
 
 void core_open(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"where", core_where},     {"fail", core_fail},
-                                         {"warn", core_warn},       {"suggest", core_suggest},
-                                         {"fn", core_fn},           {"declare", core_declare},
-                                         {"plugin", core_plugin},   {"json", core_json},
-                                         {"sources", core_sources}, {"exists", core_exists},
-                                         {"compile", core_compile}, {"run", core_run},
-                                         {"config", core_config},   {"memory", core_memory},
-                                         {"log", core_log},         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"where", core_where},
+                                         {"fail", core_fail},
+                                         {"warn", core_warn},
+                                         {"suggest", core_suggest},
+                                         {"fn", core_fn},
+                                         {"declare", core_declare},
+                                         {"plugin", core_plugin},
+                                         {"json", core_json},
+                                         {"sources", core_sources},
+                                         {"exists", core_exists},
+                                         {"compile", core_compile},
+                                         {"run", core_run},
+                                         {"config", core_config},
+                                         {"lang", core_lang},
+                                         {"memory", core_memory},
+                                         {"log", core_log},
+                                         {NULL, NULL}};
     luaL_newlib(L, functions);
     lua_pushliteral(L, PERIGEE_VERSION);
     lua_setfield(L, -2, "version");

@@ -85,7 +85,13 @@ static bool not_loaded(const char *name)
     return strcmp(name, "tests") == 0 || strcmp(name, "meta") == 0 || strcmp(name, "ui") == 0;
 }
 
-/* All *.lua below a folder, sorted by path. What lies in a folder lib/ of workflows is a module. */
+/* What lies there is run by whoever needs it. */
+static bool is_module_folder(const char *name)
+{
+    return strcmp(name, "lib") == 0 || strcmp(name, "locale") == 0;
+}
+
+/* All *.lua below a folder, sorted by path. */
 static void take_folder(struct reader *r, const char *folder, const char *shown, enum source_kind kind,
                         const char *plugin, bool deep, int depth)
 {
@@ -106,7 +112,7 @@ static void take_folder(struct reader *r, const char *folder, const char *shown,
         else if (S_ISREG(st.st_mode) && lua_file(path))
             take_file(r, path, name, kind, plugin);
         else if (S_ISDIR(st.st_mode) && deep && depth < DEPTH_MAX && !not_loaded(names[i]->d_name))
-            take_folder(r, path, name, strcmp(names[i]->d_name, "lib") == 0 ? SOURCE_MODULE : kind, plugin,
+            take_folder(r, path, name, is_module_folder(names[i]->d_name) ? SOURCE_MODULE : kind, plugin,
                         true, depth + 1);
         free(names[i]);
     }

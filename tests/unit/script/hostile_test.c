@@ -234,7 +234,7 @@ static const struct hostile cases[] = {
     {"math.pi = 3", FAILS("\"math\" is read-only")},
     {"crm.get = nil", FAILS("\"crm\" is read-only")},
     {"crm.json.encode = nil", FAILS("\"crm.json\" is read-only")},
-    {"rawset(crm, 'get', nil)", FAILS("table expected")},
+    {"rawset(crm, 'get', nil)", FAILS("this table is read-only")},
     {"setmetatable(string, {})", FAILS("cannot change a protected metatable")},
     {"setmetatable(_G, {})", FAILS("cannot change a protected metatable")},
     {"getmetatable('').__index = nil", FAILS("attempt to index a boolean value")},
