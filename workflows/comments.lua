@@ -1,4 +1,5 @@
--- comments.lua: decides who hears of a comment: those it mentions (if they may see the record) and those who follow the record.
+-- comments.lua: decides who hears of a comment: those it mentions (if they may see the record) and those who follow the record. What a
+-- partner's staff write is for both sides; an internal comment is never told to them.
 
 local function each_mention(text, f)
   for login in string.gmatch(" " .. text, "[%s(,;]@([%w._-]+)") do f((string.gsub(login, "[._-]+$", ""))) end
@@ -6,12 +7,14 @@ end
 
 -- "@anna" names a colleague by login. Whoever may not see the record is not told of it and is not listed.
 on("comment", "before_create", function(comment)
+  if crm.user.partner then comment.internal = false end
   local record, seen, mentions = crm.record(comment.record), {}, {}
   each_mention(comment.text, function(login)
     if seen[login] or #mentions >= 20 then return end
     seen[login] = true
     local user = crm.system("a mention finds its user by login", function() return crm.find("user", "login = $1", { params = { login }, limit = 1 })[1] end)
-    if user and record and crm.can(user.id, "read", record) then mentions[#mentions + 1] = user.id end
+    local outside = user and user.partner and comment.internal
+    if user and record and not outside and crm.can(user.id, "read", record) then mentions[#mentions + 1] = user.id end
   end)
   comment.mentions = mentions
 end)

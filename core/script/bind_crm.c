@@ -457,6 +457,11 @@ static int crm_index(lua_State *L)
     lua_setfield(L, -2, "login");
     lua_pushlstring(L, c->who->name.p, c->who->name.n);
     lua_setfield(L, -2, "name");
+    if (c->who->env.my_company) { /* partner staff */
+        id_format(c->who->env.my_company, id);
+        lua_pushstring(L, id);
+        lua_setfield(L, -2, "partner");
+    }
     lua_createtable(L, 0, (int)c->who->role_count);
     for (size_t i = 0; i < c->who->role_count; i++) {
         lua_pushboolean(L, 1);

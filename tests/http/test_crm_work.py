@@ -190,6 +190,19 @@ def test_a_mention_notifies_those_who_may_see_the_record(server, seller, quiet, 
     assert not [n for n in notes(other) if n["record"] == deal["id"]]
 
 
+def test_partner_staff_write_for_both_sides_and_hear_nothing_internal(server, admin, manager):
+    partner = admin.made("partners", name="Commenting partner", direction="cloud")
+    staff = server.user("commenter", "crm_partner_supervisor", "--direction", "cloud")
+    assert admin.patch("users/" + me(staff), {"partner": partner["id"]}).status == 200
+    draft = staff.made("registrations", client_name="Client", client_email="a@b.example", direction="cloud")
+    made = staff.post("comments", {"record": draft["id"], "text": "Please hurry", "internal": True})
+    assert made.status == 201 and made.json["internal"] is False, made.body
+    assert manager.post(f"registrations/{draft['id']}/comments", {"text": "@commenter is slow"}).status == 201
+    assert manager.post("comments", {"record": draft["id"], "text": "@commenter, on Friday", "internal": False}).status == 201
+    assert ["on Friday" in n["text"] for n in notes(staff)] == [True]
+    assert sorted(c["text"] for c in staff.get("comments", filter=f'record = "{draft["id"]}"').json["items"]) == ["@commenter, on Friday", "Please hurry"]
+
+
 def test_followers_hear_of_comments_and_moves(manager, seller, quiet):
     colleague, _ = quiet
     deal = new_deal(seller)
