@@ -98,6 +98,18 @@ local function check_views(place, entity, views)
   end
 end
 
+-- Labels of fields and of option values, for messages of other words: core.labels["opportunity.status"].
+core.labels = {}
+
+local function keep_labels(entity, fields)
+  for _, field in ipairs(fields) do
+    local values = {}
+    for _, option in ipairs(field.options or {}) do values[option.value] = option.label end
+    core.labels[entity .. "." .. field.name] = { label = field.label, values = values }
+  end
+  return fields
+end
+
 -- { { "a", "b" }, { "c" } }
 local function take_sets(word, place, attribute, declared)
   local sets = {}
@@ -122,7 +134,7 @@ core.export("entity", function(name)
     check_number(place, name, declared.number)
     if type(plural) ~= "table" then plural = {} end
     if plural.path ~= nil then check_path(place, plural.path) end
-    local fields = take_fields("entity", place, declared.fields)
+    local fields = keep_labels(name, take_fields("entity", place, declared.fields))
     remember(name, fields)
     local views = type(declared.views) == "table" and declared.views or {}
     check.later(function() check_views(place, name, views) end)

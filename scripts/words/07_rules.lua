@@ -43,25 +43,42 @@ local function set_of(list)
   return set
 end
 
-local function no_way(field, from, to, ways)
-  local possible = {}
-  for _, way in ipairs(ways[from] or {}) do possible[#possible + 1] = way.to end
-  table.sort(possible)
-  local list = table.concat(possible, ", ")
+-- How the reader calls a field, or a value of an option field.
+local function name_of(entity, field, language)
+  local known = core.labels[entity .. "." .. field]
+  return known and known.label[language] or field
+end
+
+local function value_name(entity, field, value, language)
+  local known = core.labels[entity .. "." .. field]
+  local label = known and known.values[value]
+  return label and label[language] or tostring(value)
+end
+
+local function no_way(entity, field, from, to, ways)
+  local function text(language, nothing)
+    local possible = {}
+    for _, way in ipairs(ways[from] or {}) do possible[#possible + 1] = value_name(entity, field, way.to, language) end
+    table.sort(possible)
+    return #possible > 0 and table.concat(possible, ", ") or nothing
+  end
   core.crm.reject("no_way", {
-    en = "From \"" .. from .. "\" there is no way to \"" .. to .. "\"; possible: " .. (#possible > 0 and list or "nothing"),
-    ru = "Из «" .. from .. "» нельзя перейти в «" .. to .. "»; можно: " .. (#possible > 0 and list or "никуда"),
+    en = "From \"" .. value_name(entity, field, from, "en") .. "\" there is no way to \"" .. value_name(entity, field, to, "en") .. "\"; possible: " .. text("en", "nothing"),
+    ru = "Из «" .. value_name(entity, field, from, "ru") .. "» нельзя перейти в «" .. value_name(entity, field, to, "ru") .. "»; можно: " .. text("ru", "никуда"),
   }, { field = field })
 end
 
-local function ask_way(field, way, now, from)
+local function ask_way(entity, field, way, now, from)
   if #way.roles > 0 and not core.crm.has_role(table.unpack(way.roles)) then
     core.crm.reject("not_allowed", { en = "This step is for " .. table.concat(way.roles, ", "), ru = "Этот переход доступен ролям: " .. table.concat(way.roles, ", ") },
       { field = field })
   end
   for _, name in ipairs(way.require) do
     if now[name] == nil then
-      core.crm.reject("required", { en = "\"" .. name .. "\" is required for \"" .. way.to .. "\"", ru = "Для «" .. way.to .. "» нужно заполнить «" .. name .. "»" }, { field = name })
+      core.crm.reject("required", {
+        en = name_of(entity, name, "en") .. " is required for \"" .. value_name(entity, field, way.to, "en") .. "\"",
+        ru = "Для «" .. value_name(entity, field, way.to, "ru") .. "» нужно заполнить «" .. name_of(entity, name, "ru") .. "»",
+      }, { field = name })
     end
   end
   if way.check then way.check(now, from) end
@@ -94,21 +111,27 @@ core.export("states", function(entity)
       local to, from = now[field], before and before[field]
       if not before then
         if next(first) and to and not first[to] then
-          core.crm.reject("no_way", { en = "A new record cannot begin as \"" .. to .. "\"", ru = "Новая запись не может начинаться с «" .. to .. "»" }, { field = field })
+          core.crm.reject("no_way", {
+            en = "A new record cannot begin as \"" .. value_name(entity, field, to, "en") .. "\"",
+            ru = "Новая запись не может начинаться с «" .. value_name(entity, field, to, "ru") .. "»",
+          }, { field = field })
         end
       elseif to == from then
         if closed[from] and not core.crm.trusted() then
-          core.crm.reject("closed", { en = "The record is closed (\"" .. from .. "\"): it is read-only", ru = "Запись закрыта («" .. from .. "») и доступна только для чтения" }, { field = field })
+          core.crm.reject("closed", {
+            en = "The record is closed (\"" .. value_name(entity, field, from, "en") .. "\"): it is read-only",
+            ru = "Запись закрыта («" .. value_name(entity, field, from, "ru") .. "») и доступна только для чтения",
+          }, { field = field })
         end
       elseif to == nil then
-        core.crm.reject("required", { en = "\"" .. field .. "\" is required", ru = "Не заполнено «" .. field .. "»" }, { field = field })
+        core.crm.reject("required", { en = name_of(entity, field, "en") .. " is required", ru = "Не заполнено «" .. name_of(entity, field, "ru") .. "»" }, { field = field })
       elseif from then
         local found
         for _, way in ipairs(ways[from] or {}) do
           if way.to == to then found = way end
         end
-        if not found then no_way(field, from, to, ways) end
-        ask_way(field, found, now, from)
+        if not found then no_way(entity, field, from, to, ways) end
+        ask_way(entity, field, found, now, from)
       end
     end)
     local names = {}

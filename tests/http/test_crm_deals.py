@@ -122,6 +122,18 @@ def test_statuses_follow_their_machine(manager):
     assert refused.status == 422 and codes(refused) == {("/status_reason", "wrong_reason")}
 
 
+def test_refusals_speak_the_readers_language_and_its_words(server, manager):
+    deal = new_deal(manager)
+    russian = type(manager)(manager.port, manager.token, "ru")
+    said = russian.patch("opportunities/" + deal["id"], {"status": "lost"}).json["errors"][0]["message"]
+    assert said == "Для «Проиграна» нужно заполнить «Причина проигрыша»"
+    said = manager.patch("opportunities/" + deal["id"], {"status": "lost"}).json["errors"][0]["message"]
+    assert said == 'Why lost is required for "Lost"'
+    act(manager, deal, "hold")
+    said = russian.patch("opportunities/" + deal["id"], {"status": "won"}).json["errors"][0]["message"]
+    assert said == "Из «Отложена» нельзя перейти в «Выиграна»; можно: В работе, Проиграна"
+
+
 def test_a_deal_is_won_only_from_the_contract_on(manager):
     deal = walk(manager, new_deal(manager), "negotiation")
     assert codes(act(manager, deal, "win")) == {("/stage", "too_early")}
