@@ -13,6 +13,7 @@
 
 #define CHUNK_ROWS 1000
 #define CHUNK_BYTES ((size_t)1 << 20)
+#define SCRIPT_TRIES 3
 #define ROW_ARENA ((size_t)64 << 20)
 
 struct import_chunk {
@@ -371,14 +372,24 @@ struct applying {
     int64_t mistakes;
 };
 
-static bool apply_row(struct applying *a, const struct import_row *row, struct error *e)
+static enum import_outcome try_row(struct applying *a, const struct import_row *row)
 {
     int64_t record;
     arena_reset(&a->arena);
     error_init(&a->error, &a->arena, a->job->lang);
     a->context.created = NULL;
     a->context.env.now = clock_now();
-    enum import_outcome outcome = import_row(a->job->there, &a->context, row, &record);
+    return import_row(a->job->there, &a->context, row, &record);
+}
+
+/* Nobody waits for a row, so a script that ran out of time may have been held up by others: it is tried
+ * again. */
+static bool apply_row(struct applying *a, const struct import_row *row, struct error *e)
+{
+    enum import_outcome outcome = try_row(a, row);
+    for (int tries = 1;
+         tries < SCRIPT_TRIES && outcome == IMPORT_FAILED && a->error.kind == ERROR_SCRIPT_LIMIT; tries++)
+        outcome = try_row(a, row);
     if (outcome == IMPORT_BROKEN)
         return error_set(e, a->error.kind ? a->error.kind : ERROR_UNAVAILABLE, "%s", "%s",
                          a->error.detail ? a->error.detail : "the database does not take it");
