@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define CHUNK_NS UINT64_C(50000000) /* one transaction: others may be writing too */
+#define CHUNK_NS UINT64_C(100000000) /* one transaction: others may be writing too */
 
 /* ---- master data ---- */
 static bool read_file(struct desk *d, const char *path, struct str *out)

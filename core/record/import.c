@@ -485,26 +485,49 @@ static bool row_fails(const struct context *c)
     return db_in_transaction(c->db) && c->error->kind != ERROR_UNAVAILABLE && c->error->kind != ERROR_BUSY;
 }
 
-enum import_outcome import_row(struct import *i, struct context *c, const struct import_row *in,
-                               int64_t *record)
+static bool holds(struct context *c)
+{
+    return db_references_hold(c->db) ||
+           error_set(c->error, ERROR_CONFLICT, "a reference leads to a record that does not exist",
+                     "ссылка ведёт на запись, которой нет");
+}
+
+/* Everything but the savepoint. *wrote: it came so far that something may be written. */
+static enum import_outcome row_into(struct import *i, struct context *c, const struct import_row *in,
+                                    int64_t *record, bool *wrote)
 {
     struct row r = {0};
     enum import_outcome outcome = IMPORT_FAILED;
     *record = 0;
+    *wrote = false;
     c->automation = i->o.automation;
     c->lenient = i->o.mode == IMPORT_RESTORE;
-    if (!read_row(c, i, in, &r)) return c->error->kind == ERROR_UNAVAILABLE ? IMPORT_BROKEN : IMPORT_FAILED;
-    if (!db_savepoint(c->db, c->error)) return IMPORT_BROKEN;
-    bool ok = apply(c, i, &r, record, &outcome);
-    if (ok && !db_references_hold(c->db))
-        ok = error_set(c->error, ERROR_CONFLICT, "a reference leads to a record that does not exist",
-                       "ссылка ведёт на запись, которой нет");
-    if (ok && db_savepoint_release(c->db, c->error)) return outcome;
+    if (!read_row(c, i, in, &r)) return row_fails(c) ? IMPORT_FAILED : IMPORT_BROKEN;
+    *wrote = true;
+    if (apply(c, i, &r, record, &outcome) && holds(c)) return outcome;
     *record = 0;
-    if (!row_fails(c)) return IMPORT_BROKEN;
+    return row_fails(c) ? IMPORT_FAILED : IMPORT_BROKEN;
+}
+
+enum import_outcome import_row(struct import *i, struct context *c, const struct import_row *in,
+                               int64_t *record)
+{
+    bool wrote;
+    if (!db_savepoint(c->db, c->error)) return IMPORT_BROKEN;
+    enum import_outcome outcome = row_into(i, c, in, record, &wrote);
+    if (outcome == IMPORT_BROKEN) return outcome;
+    if (outcome != IMPORT_FAILED) return db_savepoint_release(c->db, c->error) ? outcome : IMPORT_BROKEN;
     db_savepoint_rollback(c->db);
     trail_forget(c->db);
     return IMPORT_FAILED;
+}
+
+enum import_outcome import_row_among(struct import *i, struct context *c, const struct import_row *in,
+                                     int64_t *record, bool *spoilt)
+{
+    enum import_outcome outcome = row_into(i, c, in, record, spoilt);
+    *spoilt = *spoilt && outcome == IMPORT_FAILED;
+    return outcome;
 }
 
 struct str import_key(const struct import *i, struct arena *arena, const struct import_row *row)

@@ -57,6 +57,12 @@ enum import_outcome {
 enum import_outcome import_row(struct import *i, struct context *c, const struct import_row *row,
                                int64_t *record);
 
+/* The same without a savepoint, for rows of which most succeed: savepoints are dear (each flushes the search
+ * index). *spoilt: the row failed after it had written; the caller undoes the savepoint around all of them.
+ */
+enum import_outcome import_row_among(struct import *i, struct context *c, const struct import_row *row,
+                                     int64_t *record, bool *spoilt);
+
 /* The row's key (the cell of the match column), for finding repetitions; .p NULL: none. */
 struct str import_key(const struct import *i, struct arena *arena, const struct import_row *row);
 

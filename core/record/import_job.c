@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CHUNK_ROWS 1000
-#define CHUNK_BYTES ((size_t)1 << 20)
+#define CHUNK_ROWS 4000
+#define CHUNK_BYTES ((size_t)4 << 20)
 #define SCRIPT_TRIES 3
+#define GROUP_FIRST 16 /* rows in one savepoint */
+#define GROUP_MOST 4096
+#define GRACE_NS UINT64_C(4000000)
 #define ROW_ARENA ((size_t)64 << 20)
 
 struct import_chunk {
@@ -370,26 +373,20 @@ struct applying {
     struct error error;
     struct import_state state; /* as it will be */
     int64_t mistakes;
+    uint64_t until; /* clock_mono: then it is the others' turn */
 };
 
-static enum import_outcome try_row(struct applying *a, const struct import_row *row)
+static void fresh_row(struct applying *a)
 {
-    int64_t record;
     arena_reset(&a->arena);
     error_init(&a->error, &a->arena, a->job->lang);
     a->context.created = NULL;
     a->context.env.now = clock_now();
-    return import_row(a->job->there, &a->context, row, &record);
 }
 
-/* Nobody waits for a row, so a script that ran out of time may have been held up by others: it is tried
- * again. */
-static bool apply_row(struct applying *a, const struct import_row *row, struct error *e)
+static bool settle(struct applying *a, const struct import_row *row, enum import_outcome outcome,
+                   struct error *e)
 {
-    enum import_outcome outcome = try_row(a, row);
-    for (int tries = 1;
-         tries < SCRIPT_TRIES && outcome == IMPORT_FAILED && a->error.kind == ERROR_SCRIPT_LIMIT; tries++)
-        outcome = try_row(a, row);
     if (outcome == IMPORT_BROKEN)
         return error_set(e, a->error.kind ? a->error.kind : ERROR_UNAVAILABLE, "%s", "%s",
                          a->error.detail ? a->error.detail : "the database does not take it");
@@ -398,6 +395,71 @@ static bool apply_row(struct applying *a, const struct import_row *row, struct e
     a->state.position = row->after.position;
     a->state.line = row->after.line;
     return outcome != IMPORT_FAILED || keep_mistake(a->job, a->context.db, row, &a->error, &a->mistakes, e);
+}
+
+/* In a savepoint of its own. Nobody waits for a row, so a script that ran out of time may have been held up
+ * by others: it is tried again. */
+static bool apply_alone(struct applying *a, const struct import_row *row, struct error *e)
+{
+    enum import_outcome outcome;
+    int64_t record;
+    int tries = 0;
+    do {
+        fresh_row(a);
+        outcome = import_row(a->job->there, &a->context, row, &record);
+    } while (outcome == IMPORT_FAILED && a->error.kind == ERROR_SCRIPT_LIMIT && ++tries < SCRIPT_TRIES);
+    return settle(a, row, outcome, e);
+}
+
+/* Rows in one savepoint, up to the end of the group, the time, or the first one that spoils it (then nothing
+ * of them is there any more; *spoiler is its place, else n). */
+static bool apply_among(struct applying *a, const struct import_row *rows, size_t n, size_t *spoiler,
+                        size_t *applied, struct error *e)
+{
+    struct import_state before = a->state;
+    int64_t mistakes = a->mistakes, record;
+    bool ok = db_savepoint(a->context.db, e), spoilt = false;
+    *spoiler = n;
+    *applied = 0;
+    while (ok && *applied < n) {
+        fresh_row(a);
+        enum import_outcome outcome =
+            import_row_among(a->job->there, &a->context, &rows[*applied], &record, &spoilt);
+        if (spoilt) break;
+        ok = settle(a, &rows[*applied], outcome, e);
+        ++*applied;
+        if (clock_mono() >= a->until) break;
+    }
+    if (!spoilt) return ok && db_savepoint_release(a->context.db, e);
+    db_savepoint_rollback(a->context.db);
+    trail_forget(a->context.db);
+    a->state = before;
+    a->mistakes = mistakes;
+    *spoiler = *applied;
+    *applied = 0;
+    return ok;
+}
+
+/* A group, and if one of its rows spoils it: those before it again, and that one by itself. Groups grow while
+ * all goes well. */
+static bool apply_group(struct applying *a, struct import_chunk *k, size_t *at, struct error *e)
+{
+    struct import_job *j = a->job;
+    size_t n = k->count - *at < j->group ? k->count - *at : j->group, spoiler, applied, again;
+    if (n <= 1) {
+        j->group = j->group < GROUP_MOST ? j->group + 1 : j->group;
+        return apply_alone(a, &k->rows[(*at)++], e);
+    }
+    if (!apply_among(a, &k->rows[*at], n, &spoiler, &applied, e)) return false;
+    if (spoiler == n) {
+        *at += applied;
+        if (applied == n && j->group < GROUP_MOST) j->group *= 2;
+        return true;
+    }
+    j->group = j->group / 4 + 1;
+    for (again = 0; again < spoiler && clock_mono() < a->until + GRACE_NS; again++)
+        if (!apply_alone(a, &k->rows[(*at)++], e)) return false;
+    return again < spoiler || apply_alone(a, &k->rows[(*at)++], e);
 }
 
 static bool save(struct applying *a, struct error *e)
@@ -417,7 +479,8 @@ bool import_job_apply(struct import_job *j, struct import_chunk *k, const struct
     struct applying a = {.job = j, .context = *c, .state = j->state};
     int64_t first, last;
     size_t at = k->at;
-    uint64_t until = clock_mono() + budget_ns;
+    a.until = clock_mono() + budget_ns;
+    if (!j->group) j->group = GROUP_FIRST;
     arena_init(&a.arena, ROW_ARENA);
     a.context.arena = &a.arena;
     a.context.error = &a.error;
@@ -427,10 +490,8 @@ bool import_job_apply(struct import_job *j, struct import_chunk *k, const struct
               imports_mistake_count(c->db, j->state.id, IMPORT_PHASE_RUN, &a.mistakes, e) &&
               (a.state.first_seq || trail_range(c->db, &first, &last, e));
     if (ok && !a.state.first_seq) a.state.first_seq = last + 1;
-    while (ok && at < k->count) {
-        ok = apply_row(&a, &k->rows[at++], e);
-        if (clock_mono() >= until) break;
-    }
+    while (ok && at < k->count && clock_mono() < a.until)
+        ok = apply_group(&a, k, &at, e);
     ok = ok && save(&a, e);
     arena_free(&a.arena);
     *left = at < k->count;

@@ -34,6 +34,7 @@ struct import_job {
     struct import *there;
     const struct catalog *catalog; /* of `there`, held */
     int64_t user_epoch;            /* of the principal for whom it was compiled */
+    size_t group;                  /* rows that share a savepoint: more while all goes well */
     struct import_state next;      /* `state` when what was applied is committed */
 };
 

@@ -194,8 +194,11 @@ static bool reference_ok(struct context *c, const struct field *f, const struct 
 {
     struct sql q;
     sql_init(&q, c->arena);
-    sql_printf(&q, "SELECT 1 FROM %s AS t WHERE t.%s = ?", to->table,
-               v.type == VALUE_ID ? "id" : to->code->column);
+    sql_add(&q, "SELECT 1 FROM ");
+    sql_add(&q, to->table);
+    sql_add(&q, " AS t WHERE t.");
+    sql_add(&q, v.type == VALUE_ID ? "id" : to->code->column);
+    sql_add(&q, " = ?");
     if (f->type == FIELD_STAGE && entity_field(to, STR("pipeline"))) {
         sql_add(&q, " AND t.pipeline = ");
         sql_bind_value(&q, value_text(str_of(f->pipeline->name)));

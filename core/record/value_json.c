@@ -13,8 +13,12 @@
 
 const char *field_pointer(struct context *c, const struct field *f)
 {
-    const char *p = arena_printf(c->arena, "/%s", f->name);
-    return p ? p : "";
+    size_t n = strlen(f->name);
+    char *p = arena_alloc(c->arena, n + 2); /* ends in NUL */
+    if (!p) return "";
+    p[0] = '/';
+    memcpy(p + 1, f->name, n);
+    return p;
 }
 
 const char *field_label(struct context *c, const struct field *f)

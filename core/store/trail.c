@@ -322,10 +322,13 @@ bool trail_record(struct db *d, struct str entity, int64_t record, int64_t from,
     return give(s, each, ctx, e);
 }
 
+/* Two subqueries, since SQLite finds one end of a table at once, but reads all of it for both together. */
 bool trail_range(struct db *d, int64_t *first, int64_t *last, struct error *e)
 {
-    struct stmt *s =
-        db_prepare(d, STR("SELECT coalesce(min(seq), 0), coalesce(max(seq), 0) FROM perigee_log"), e);
+    struct stmt *s = db_prepare(d,
+                                STR("SELECT coalesce((SELECT min(seq) FROM perigee_log), 0),"
+                                    " coalesce((SELECT max(seq) FROM perigee_log), 0)"),
+                                e);
     if (!s) return false;
     bool ok = stmt_step(s, e) == STEP_ROW;
     *first = ok ? stmt_int(s, 0) : 0;
