@@ -58,6 +58,14 @@ bool text_valid(struct str s)
     const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0; i < s.n;) {
         uint32_t c;
+        uint64_t eight;
+        if (s.n - i >= sizeof eight) { /* most text is ASCII: eight bytes at a time */
+            memcpy(&eight, p + i, sizeof eight);
+            if (!(eight & UINT64_C(0x8080808080808080))) {
+                i += sizeof eight;
+                continue;
+            }
+        }
         size_t n = decode(p + i, s.n - i, &c);
         if (n == 0) return false;
         i += n;

@@ -4,22 +4,27 @@
 local wrong = { en = "is not a valid tax id: the check digits do not fit", ru = ": контрольные цифры ИНН не сходятся" }
 local shape = { en = "is not a tax id: 10 or 12 digits, or a foreign one with letters", ru = ": ИНН состоит из 10 или 12 цифр, иностранный — с буквами" }
 
-local function check_digit(id, weights)
-  local sum = 0
-  for i, weight in ipairs(weights) do sum = sum + weight * tonumber(string.sub(id, i, i)) end
-  return sum % 11 % 10
+-- What the digits before a check digit count.
+local organisation = { 2, 4, 10, 3, 5, 9, 4, 6, 8 }
+local person_first = { 7, 2, 4, 10, 3, 5, 9, 4, 6, 8 }
+local person_second = { 3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8 }
+
+local zero = string.byte("0")
+
+-- The digit behind those that count fits them.
+local function fits(digits, weights)
+  local sum, n = 0, #weights
+  for i = 1, n do sum = sum + weights[i] * (digits[i] - zero) end
+  return sum % 11 % 10 == digits[n + 1] - zero
 end
 
 return function(id)
-  if string.find(id, "%a") and string.find(id, "^[%w ./-]+$") and #id >= 4 and #id <= 20 then return nil end
-  if not string.find(id, "^%d+$") then return shape end
-  local digit = function(i) return tonumber(string.sub(id, i, i)) end
-  if #id == 10 then
-    return check_digit(id, { 2, 4, 10, 3, 5, 9, 4, 6, 8 }) ~= digit(10) and wrong or nil
-  elseif #id == 12 then
-    local first = check_digit(id, { 7, 2, 4, 10, 3, 5, 9, 4, 6, 8 }) == digit(11)
-    local second = check_digit(id, { 3, 7, 2, 4, 10, 3, 5, 9, 4, 6, 8 }) == digit(12)
-    return not (first and second) and wrong or nil
+  if string.find(id, "^%d+$") then
+    local digits = #id <= 12 and { string.byte(id, 1, -1) } or {}
+    if #digits == 10 then return not fits(digits, organisation) and wrong or nil end
+    if #digits == 12 then return not (fits(digits, person_first) and fits(digits, person_second)) and wrong or nil end
+    return shape
   end
+  if string.find(id, "%a") and string.find(id, "^[%w ./-]+$") and #id >= 4 and #id <= 20 then return nil end
   return shape
 end
