@@ -253,7 +253,7 @@ static bool start_http(struct app *app, struct error *e)
     return true;
 }
 
-#define RESULTS 512 /* counts kept, at most 64 KiB each */
+#define RESULTS 256 /* counts kept, at most 64 KiB each */
 
 /* The desk's files, where they were built. */
 static bool open_files(struct app *app, struct error *e)

@@ -56,9 +56,10 @@ static struct node *macro(struct parser *p)
 static struct node *date(struct parser *p, struct token t)
 {
     int64_t v;
-    if (t.kind == TOKEN_DATE && calendar_parse_date(t.text, &v)) return literal(p, value_of(VALUE_DATE, v));
-    if (t.kind == TOKEN_DATETIME && calendar_parse_datetime(t.text, &v))
-        return literal(p, value_of(VALUE_DATETIME, v));
+    enum value_type type = t.kind == TOKEN_DATE ? VALUE_DATE : VALUE_DATETIME;
+    bool fine = t.kind == TOKEN_DATE ? calendar_parse_date(t.text, &v) : calendar_parse_datetime(t.text, &v);
+    struct bind b = {.kind = BIND_VALUE, .value = value_of(type, fine ? v : 0)};
+    if (fine) return parser_advance(p) && macro_duration(p, &b) ? literal_node(p, b, type) : NULL;
     return parser_fail(p, t.at, "bad_value", "date", "\"%.*s\" is not a date", "«%.*s» не дата",
                        STR_ARG(t.text)),
            NULL;

@@ -3,6 +3,8 @@
 #include "base/id.h"
 #include "store/filter_tree.h"
 
+#include <stdlib.h>
+
 const char *const macro_names[] = {"me",         "my.company",  "my.directions", "my.groups",  "my.reports",
                                    "my.absent",  "my.levels",   "my.roles",      "now",        "today",
                                    "week_start", "month_start", "quarter_start", "year_start", NULL};
@@ -66,7 +68,9 @@ bool duration_add(struct str text, bool minus, struct bind *b)
         b->add_months += n * 12;
     else
         return false;
-    return true;
+    /* ten thousand years either way, all durations together: no sum of them leaves 64 bits */
+    return llabs(b->add_months) <= 120000 && llabs(b->add_days) <= 3660000 &&
+           llabs(b->add_ms) <= 3660000 * DAY_MS;
 }
 
 static int64_t add_to_day(int64_t day, const struct bind *b)
@@ -86,12 +90,26 @@ static int64_t add_to_instant(int64_t ms, const struct bind *b, const struct tim
     return ms + b->add_ms;
 }
 
+/* "@today + 30h" is tomorrow, "@today - 1h" yesterday. */
+static int64_t whole_days(int64_t ms)
+{
+    return (ms >= 0 ? ms : ms - DAY_MS + 1) / DAY_MS;
+}
+
 static struct value day_value(const struct bind *b, const struct filter_env *env, int64_t day)
 {
     day = add_to_day(day, b);
-    if (!b->as_datetime) /* "@today + 30h" is tomorrow, "@today - 1h" yesterday */
-        return value_of(VALUE_DATE, day + (b->add_ms >= 0 ? b->add_ms : b->add_ms - DAY_MS + 1) / DAY_MS);
+    if (!b->as_datetime) return value_of(VALUE_DATE, day + whole_days(b->add_ms));
     return value_of(VALUE_DATETIME, timezone_day_start(env->zone, day) + b->add_ms);
+}
+
+/* 2026-01-31 + 1mo */
+static struct value moved(const struct bind *b, const struct filter_env *env)
+{
+    struct value v = b->value;
+    if (v.type == VALUE_DATETIME) v.i = add_to_instant(v.i, b, env->zone);
+    if (v.type == VALUE_DATE) v.i = add_to_day(v.i, b) + whole_days(b->add_ms);
+    return v;
 }
 
 static struct value set_value(struct str json)
@@ -183,7 +201,7 @@ bool bind_resolve(const struct bind *b, const struct filter_env *env, struct are
     }
     *out = value_null();
     switch (b->kind) {
-    case BIND_VALUE: *out = b->value; break;
+    case BIND_VALUE: *out = moved(b, env); break;
     case BIND_NOW:
         *out = value_of(VALUE_DATETIME, add_to_instant(env->now, b, env->zone));
         if (!b->as_datetime) *out = value_of(VALUE_DATE, timezone_day(env->zone, out->i));
@@ -204,9 +222,11 @@ bool bind_resolve(const struct bind *b, const struct filter_env *env, struct are
         *out = day_value(b, env, calendar_start(timezone_day(env->zone, env->now), b->unit));
         break;
     case BIND_DATE_START:
-        *out = value_of(VALUE_DATETIME, timezone_day_start(env->zone, add_to_day(b->value.i, b)));
+        *out = value_of(VALUE_DATETIME, timezone_day_start(env->zone, add_to_day(b->value.i, b)) + b->add_ms);
         break;
-    case BIND_INSTANT_DAY: *out = value_of(VALUE_DATE, timezone_day(env->zone, b->value.i)); break;
+    case BIND_INSTANT_DAY:
+        *out = value_of(VALUE_DATE, timezone_day(env->zone, add_to_instant(b->value.i, b, env->zone)));
+        break;
     case BIND_LANG: *out = value_text(str_of(lang_code(env->lang))); break;
     case BIND_ZONE: *out = value_text(env->zone ? str_of(timezone_name(env->zone)) : STR("UTC")); break;
     case BIND_ROLE: *out = value_of(VALUE_BOOL, has_role(env->my_roles, b->value.s, arena)); break;

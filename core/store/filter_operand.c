@@ -144,7 +144,7 @@ bool unknown_macro(struct parser *p, struct str name, size_t at)
     return false;
 }
 
-/* @today + 3d */
+/* @today + 3d, 2026-01-31 + 1mo */
 bool macro_duration(struct parser *p, struct bind *b)
 {
     while (parser_is(p, "+") || parser_is(p, "-")) {
@@ -198,7 +198,10 @@ bool parse_operand(struct parser *p, const struct field *f, struct operand *o)
     case TOKEN_DATETIME:
         if (field_value_type(f) != VALUE_DATE && field_value_type(f) != VALUE_DATETIME)
             return mismatch(p, t.at, f, NULL);
-        return date_operand(p, f, t.text, t.at, o) && parser_advance(p);
+        if (!date_operand(p, f, t.text, t.at, o) || !parser_advance(p) || !macro_duration(p, &o->bind))
+            return false;
+        o->whole_day = o->whole_day && o->bind.add_ms == 0;
+        return true;
     case TOKEN_NAME:
         if (str_is(t.text, "null")) return o->missing = true, parser_advance(p);
         if (!str_is(t.text, "true") && !str_is(t.text, "false")) break;

@@ -169,7 +169,9 @@ def test_durations_and_starts(admin):
 
 def test_month_ends_are_kept(admin, company):
     admin.made("opportunities", name="End of February", company=company["id"], direction="cloud", close_date="2026-02-28")
-    assert names(admin, "opportunities", filter="close_date = 2026-02-28") == ["End of February"]
+    for text in ("close_date = 2026-02-28", "close_date = 2026-01-31 + 1mo", "close_date = 2026-03-31 - 1mo", "close_date = 2026-02-21 + 1w", "close_date = 2024-02-29 + 2y",
+                 "close_date in (2026-01-31 + 1mo)", "close_date between 2026-01-31 and 2026-01-31 + 1mo", "not (close_date < 2026-01-31 + 1mo) and close_date < 2026-03-01"):
+        assert names(admin, "opportunities", filter=text) == ["End of February"], text
     assert mistake(admin, "close_date = 2026-02-29", "opportunities")["code"] == "bad_value"
 
 

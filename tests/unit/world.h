@@ -71,7 +71,15 @@ static const char world_script[] =
     "  f_day = formula { label = L, type = 'date', expr = 'coalesce(day, 2026-02-28)' },\n"
     "  f_at = formula { label = L, type = 'datetime', expr = 'if(day is null, @now - 1d, at)' },\n"
     "  f_deep = formula { label = L, type = 'money', expr = 'parent.f_sum + f_sum' },\n"
-    "} }\n";
+    "} }\n"
+    "role 'boss' { label = L,\n"
+    "  allow { 'read', 'user', where = 'manager = @me' },\n"
+    "  allow { 'read', 'thing', where = 'owner = @me or owner in @my.reports or partner.responsible = @me "
+    "and count > 1' },\n"
+    "  allow { 'read', 'thing', where = 'direction in @my.directions and not (parent.owner.manager in "
+    "@my.reports)' },\n"
+    "  allow { 'read', 'thing', where = 'kind.lead = @me or created_by = @me', fields = { 'name', 'count', "
+    "'day' } } }\n";
 
 #define WORLD_USERS 8
 #define WORLD_PLACES 4 /* directions, kinds, groups, partners */

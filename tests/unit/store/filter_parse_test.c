@@ -106,6 +106,8 @@ static void test_the_whole_grammar_is_accepted(void **state)
         "name = \"a\\\\b\\\"c\\'d\\ne\\tf\\u0416\\ud83d\\ude00\"",
         "name = '\\\\ \\\" \\' \\n \\t \\u0041'",
         "name = ''",
+        "day = 2026-01-31 + 1mo and at < 2026-01-31T10:00:00Z - 2h + 1d and at = 2026-01-31 - 1w",
+        "day in (2026-01-31 + 1mo, @today)",
         "day = @week_start or day = @month_start or day = @quarter_start or day = @year_start"};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         fine(all[i]);
@@ -148,6 +150,10 @@ static void test_a_mistake_is_told_at_its_place(void **state)
     wrong("day = @today + 3", "syntax", 15, "duration");
     wrong("day = @today + 3x", "syntax", 15, "duration");
     wrong("day = @today + d", "syntax", 15, "duration");
+    wrong("day = 2026-01-31 + 3", "syntax", 19, "duration");
+    wrong("day = @today + 10001y", "syntax", 15, "duration");
+    wrong("day = @today + 9999y + 9999y", "syntax", 23, "duration");
+    wrong("day = @today + 99999999999999999999999d", "syntax", 15, "duration");
     wrong("owner. = @me", "syntax", 7, "field");
     wrong(".owner = @me", "syntax", 0, "field");
     wrong("'x' = name", "syntax", 0, "field");
@@ -366,6 +372,7 @@ static void test_formulas_take_values_of_every_kind(void **state)
     formula("if(owner in @my.reports and state = 'won', true, false)", FIELD_BOOLEAN, NULL, 0);
     formula("coalesce(kind.name, 'none')", FIELD_TEXT, NULL, 0);
     formula("coalesce(day, @today + 1mo)", FIELD_DATE, NULL, 0);
+    formula("days(2026-01-31 + 1mo, day)", FIELD_INTEGER, NULL, 0);
     formula("null", FIELD_MONEY, NULL, 0);
     formula("amount +", FIELD_MONEY, "syntax", 8);
     formula("amount + 'x'", FIELD_MONEY, "type_mismatch", 9);

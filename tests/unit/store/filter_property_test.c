@@ -69,19 +69,26 @@ static void random_day(struct buf *b)
         buf_cstr(b, text);
 }
 
+static void random_durations(struct buf *b)
+{
+    static const char *const units[] = {"m", "h", "d", "w", "mo", "y"};
+    while (world_chance(&w, 2))
+        buf_printf(b, " %c %d%s", world_chance(&w, 2) ? '+' : '-', (int)world_below(&w, 40),
+                   units[world_below(&w, 6)]);
+}
+
 static void random_point(struct buf *b)
 {
     static const char *const macros[] = {"@now",         "@today",         "@week_start",
                                          "@month_start", "@quarter_start", "@year_start"};
-    static const char *const units[] = {"m", "h", "d", "w", "mo", "y"};
+    size_t before = b->n;
     if (world_chance(&w, 2)) {
         random_day(b);
+        if (b->p[before] != '"' && b->p[before] != '\'') random_durations(b);
         return;
     }
     buf_cstr(b, macros[world_below(&w, 6)]);
-    while (world_chance(&w, 2))
-        buf_printf(b, " %c %d%s", world_chance(&w, 2) ? '+' : '-', (int)world_below(&w, 40),
-                   units[world_below(&w, 6)]);
+    random_durations(b);
 }
 
 static void random_number(struct buf *b)
