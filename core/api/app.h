@@ -49,8 +49,9 @@ struct meter {
     struct {
         atomic_uint_fast64_t calls, aborts, nanoseconds;
     } script[SCRIPT_KIND_COUNT];
-    atomic_uint_fast64_t slowed; /* reads that outlived their budget here */
-    atomic_int_fast64_t streams; /* event streams open */
+    struct meter_hooks *_Atomic hooks; /* metrics_hooks.c; NULL: no script has run here */
+    atomic_uint_fast64_t slowed;       /* reads that outlived their budget here */
+    atomic_int_fast64_t streams;       /* event streams open */
 };
 
 #define METERS_MAX 160
@@ -376,6 +377,10 @@ void events_wake(struct app *app);
 struct meter *meter_new(struct app *app);
 void meter_answer(struct meter *m, size_t endpoint, int status, uint64_t nanoseconds);
 void meter_scripts(struct worker *w);
+/* metrics_hooks.c: calls of scripts by where they were declared. */
+void meter_hook(void *meter, const struct script_ended *call);
+void meter_hooks_write(struct app *app, struct buf *b);
+void meter_hooks_free(struct meter *m);
 
 /* courier.c: starts the thread for jobs and timers. */
 bool courier_open(struct app *app, struct error *e);

@@ -213,6 +213,7 @@ static bool metrics(struct call *c)
     write_endpoints(c->app, c->out);
     write_latency(c->app, c->out);
     write_scripts(c->app, c->out);
+    meter_hooks_write(c->app, c->out);
     write_rest(c, c->out);
     c->status = 200;
     c->content_type = "text/plain; version=0.0.4; charset=utf-8";

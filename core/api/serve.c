@@ -306,8 +306,10 @@ static void stop(struct app *app)
     throttle_free(app->throttle);
     result_cache_free(app->results);
     script_set_unref(app->set);
-    for (unsigned i = 0; i < app->meter_count; i++)
+    for (unsigned i = 0; i < app->meter_count; i++) {
+        meter_hooks_free(app->meters[i]);
         free(app->meters[i]);
+    }
     pthread_mutex_destroy(&app->lock);
 }
 

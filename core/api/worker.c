@@ -51,6 +51,7 @@ bool worker_take(struct worker *w, struct script_set *set, uint64_t generation, 
     if (!state) return false;
     worker_snapshot_end(w); /* the new scripts may speak of columns that it does not have */
     meter_scripts(w);
+    script_observe(state, meter_hook, w->meter);
     script_state_free(w->script);
     script_set_unref(w->set);
     w->script = state;

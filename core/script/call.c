@@ -235,6 +235,9 @@ bool script_run(struct script_state *s, struct context *c, enum script_kind kind
     lua_pop(L, 1);
     s->stats[kind].calls++;
     s->stats[kind].nanoseconds += took;
+    if (s->noted)
+        s->noted(s->noted_ctx,
+                 &(struct script_ended){kind, place, took, status != LUA_OK && aborted != ABORT_NONE});
     s->context = outer;
     if (--s->depth == 0) {
         s->call++; /* objects given out in this call are dead now */

@@ -224,6 +224,13 @@ void script_state_free(struct script_state *s)
     script_set_unref(set);
 }
 
+void script_observe(struct script_state *s, void (*noted)(void *ctx, const struct script_ended *call),
+                    void *ctx)
+{
+    s->noted = noted;
+    s->noted_ctx = ctx;
+}
+
 void script_stats(const struct script_state *s, struct script_stats out[SCRIPT_KIND_COUNT])
 {
     memcpy(out, s->stats, sizeof s->stats);

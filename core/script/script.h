@@ -78,4 +78,16 @@ struct script_stats { /* for /metrics: by kind */
 };
 void script_stats(const struct script_state *s, struct script_stats out[SCRIPT_KIND_COUNT]);
 
+/* One call that has ended. `place` is where the function was declared; its file may be "" or NULL. */
+struct script_ended {
+    enum script_kind kind;
+    struct place place;
+    uint64_t nanoseconds;
+    bool aborted; /* a limit was crossed */
+};
+
+/* Tells `noted` of every call that ends in this state, on the state's thread; it must not enter the state. */
+void script_observe(struct script_state *s, void (*noted)(void *ctx, const struct script_ended *call),
+                    void *ctx);
+
 #endif

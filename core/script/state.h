@@ -68,6 +68,8 @@ struct script_state {
     unsigned char *called;     /* by number of function: has it run (tester.h); NULL: nobody asks */
     lua_Integer functions;     /* registered so far */
     struct script_stats stats[SCRIPT_KIND_COUNT];
+    void (*noted)(void *ctx, const struct script_ended *call); /* NULL: nobody observes */
+    void *noted_ctx;
 };
 
 /* The state behind an L. */
