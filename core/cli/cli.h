@@ -82,6 +82,9 @@ int64_t desk_user(struct desk *d, const char *login);
 
 /* doctor_files.c: compares uploaded files with their records; the exit code. */
 int doctor_files(struct desk *d);
+/* codes.c: prints what scripts mention and data lacks, and the reverse; how many. */
+size_t codes_of_file(const struct catalog *c, const char *workflows, struct arena *arena);
+size_t codes_of_database(struct desk *d);
 
 /* Mistakes as "file:line: message". */
 void say_mistakes(const struct error *e);

@@ -47,6 +47,7 @@ static int doctor(int argc, char **argv)
         if (ok)
             printf("scripts: no mistakes; the database %s\n",
                    plan.count ? "does not follow them yet: run perigee migrate" : "follows them");
+        if (ok && codes_of_database(&d) == 0) puts("settings: scripts and records know each other");
         if (!ok) code = desk_fail(&d);
         if (ok) code = doctor_files(&d);
     }

@@ -25,7 +25,8 @@ static int check(int argc, char **argv)
     if (set)
         printf("%zu entities, %zu roles, %zu pipelines, %zu chains: no mistakes\n",
                set->catalog->entity_count, set->catalog->role_count, set->catalog->pipeline_count,
-               set->catalog->chain_count);
+               set->catalog->chain_count),
+            codes_of_file(set->catalog, s.scripts.workflows, &arena);
     else {
         if (!e.first) fprintf(stderr, "perigee: %s\n", e.detail);
         code = 2;

@@ -82,6 +82,14 @@ def test_a_deal_goes_back_with_a_reason_or_by_a_manager(seller, manager):
     assert move(manager, deal, "new").status == 200
 
 
+def test_a_patch_may_say_its_reason_too(seller):
+    deal = walk(seller, new_deal(seller), "qualification")
+    path = "opportunities/" + deal["id"]
+    assert ("/stage", "reason_required") in codes(seller.patch(path, {"stage": "new"}))
+    assert seller.patch(path, {"stage": "new"}, reason="Begun too early").status == 200
+    assert any("Begun too early" in str(item) for item in seller.get(path + "/timeline").json["items"])
+
+
 def test_entering_a_stage_again_makes_no_tasks_again(manager):
     deal = walk(manager, new_deal(manager), "discovery")
     before = manager.get("tasks", filter=f'record = "{deal["id"]}"', count="exact").json["total"]
