@@ -52,7 +52,7 @@ FUZZERS  := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/fuzz/*_fuzz.c))
 UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2>/dev/null))
 
 # One run of pytest for each: their conftest.py have the same name.
-BLACK_BOX := $(wildcard tests/http tests/cli tests/scripts tests/docs tests/rights)
+BLACK_BOX := $(wildcard tests/cli tests/scripts tests/docs tests/rights tests/http)
 
 .PHONY: node desk all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
 .SECONDARY:
