@@ -104,7 +104,7 @@ def test_what_is_no_backup_is_refused(tmp_path):
 # ---- the log ----
 
 TAMPERING = {
-    "changed": ["UPDATE perigee_log SET changes = '{}' WHERE seq = 20"],
+    "changed": ['UPDATE perigee_log SET changes = \'{"x":1}\' WHERE seq = 20'],
     "who": ["UPDATE perigee_log SET who = 7 WHERE seq = 20"],
     "when": ["UPDATE perigee_log SET at = at + 1 WHERE seq = 20"],
     "deleted": ["DELETE FROM perigee_log WHERE seq = 20"],
