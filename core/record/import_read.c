@@ -274,7 +274,7 @@ void import_reader_close(struct import_reader *r)
 static bool all_utf8(int fd, char *window, bool *yes)
 {
     size_t kept = 0;
-    int64_t n;
+    int64_t n = 0;
     *yes = true;
     while (*yes && (n = read_fd(&fd, window + kept, WINDOW - kept)) > 0) {
         size_t all = kept + (size_t)n, whole = all;

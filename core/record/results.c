@@ -140,7 +140,7 @@ static bool still_good(struct context *c, struct str sql, int64_t seq, bool *goo
     if (!s) return false;
     stmt_bind_int(s, 1, seq);
     stmt_bind_int(s, 2, BEHIND_MAX);
-    enum step step;
+    enum step step = STEP_DONE;
     int n = 0;
     *good = true;
     while (*good && (step = stmt_step(s, c->error)) == STEP_ROW) {
