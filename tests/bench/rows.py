@@ -7,6 +7,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+import imports
 import sameness
 from world import ROOT, BareServer, Load, Server, median, path, spread
 
@@ -424,6 +425,25 @@ def export(world, a):
     return [at_least(f"export of {a.records:,} as CSV against sqlite3 -csv", product, limit, 0.70, "rows/s", note=f"memory {most / 1024:.0f} MB meanwhile")]
 
 
+# ---- import ----
+
+
+def import_rows(world, a, n=None):
+    """A tenth of the base by default: `.import` and the product slow down alike with size, as their indices grow."""
+    n = n or a.records // 10
+    got = imports.measure(world, n, min(3, a.rounds))
+    out = []
+    for automation, words, goal in (("off", "rules and hooks off", 0.50), ("run", "rules and hooks on", 0.15)):
+        rates, cpu, memory = zip(*got[automation])
+        out.append(at_least(f"import of {n:,} companies, {words}", list(rates), got["shell"], goal, "rows/s", median(cpu),
+                            f"memory {max(memory) / 1024:.0f} MB"))
+    return out
+
+
+def import_long(world, a):
+    return import_rows(world, a, 1000000)
+
+
 # ---- growth ----
 
 
@@ -467,8 +487,8 @@ def growth_long(world, a):
 
 
 # The order matters: what writes into a base comes after what only reads it.
-ALL = [point_read, list_middle, list_large, search, board, reload, start, memory, export, create, create_plain, create_alone, move, mixed, hook, growth]
-LONG = [growth_long]
+ALL = [point_read, list_middle, list_large, search, board, reload, start, memory, export, import_rows, create, create_plain, create_alone, move, mixed, hook, growth]
+LONG = [import_long, growth_long]
 
 
 def names(long):
