@@ -31,6 +31,8 @@ LINKING   := -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,nodlopen
 ifeq ($(SANITIZE),1)
   OPTIMISE := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
   LINKING  += -fsanitize=address,undefined
+  # gcc: with -fsanitize these two warn of what cannot happen; the plain build still has them
+  WARNINGS += -Wno-maybe-uninitialized -Wno-format-truncation
 else ifeq ($(SANITIZE),fuzz)
   OPTIMISE := -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
   LINKING  += -fsanitize=fuzzer,address,undefined
