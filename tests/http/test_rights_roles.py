@@ -82,7 +82,8 @@ def test_several_roles_are_the_union(house):
 
 
 def test_a_group_gives_its_roles_and_its_direction_at_once_and_takes_them_back(house):
-    plain = house.server.user("plain", "")
+    house.id["plain"] = house.admin.made("users", login="plain", name="Plain")["id"]
+    plain = Client(house.server.port, perigee("token", "create", "--data", house.server.data, "--user", "plain").stdout.strip())
     at = "opportunities/" + house.deal("hugo", "hardware")
     assert plain.get(at).status == 404 and plain.get("me").json["roles"] == []
     group = house.admin.made("groups", name="Sellers", direction="hardware", roles=["crm_sales"])["id"]

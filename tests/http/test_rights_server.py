@@ -2,11 +2,17 @@
 import json
 
 import pytest
-from conftest import Client
+from conftest import Client, perigee
 
 ROLES = {"root": "crm_admin", "reader": "crm_read_admin", "boss": "crm_manager", "seller": "crm_sales", "pam": "crm_pam", "presale": "crm_presale", "mary": "crm_marketeer",
          "cert": "crm_certificate_manager"}
 EVERYBODY = [*ROLES, "super", "empl", "nobody"]
+
+
+def without_role(server, admin, login):
+    server.users[login] = admin.made("users", login=login, name=login.title())["id"]
+    server.tokens[login] = perigee("token", "create", "--data", server.data, "--user", login).stdout.strip()
+    return Client(server.port, server.tokens[login])
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +21,7 @@ def people(server):
     partner = admin.made("partners", name="Endpoint partner")["id"]
     all = {login: server.user(login, role, "--direction", "cloud") for login, role in ROLES.items() if login != "root"}
     all |= {"root": admin, "super": server.user("super", "crm_partner_supervisor", "--partner", partner), "empl": server.user("empl", "crm_partner", "--partner", partner),
-            "nobody": server.user("nobody", "")}
+            "nobody": without_role(server, admin, "nobody")}
     return all
 
 
