@@ -16,6 +16,7 @@ struct batch {
     size_t count;
     bool atomic;
     int64_t reads_left_ns;
+    struct arena arena; /* of the operation that runs: what one needs does not add up */
 };
 
 /* ── Is it well formed? ──────────────────────────────────────────────────────────────────────── */
@@ -162,7 +163,8 @@ static bool run(struct call *c, struct batch *b, size_t i)
 {
     struct call *sub = b->operations[i];
     sub->worker = c->worker;
-    error_init(&sub->error, c->arena, sub->lang);
+    sub->arena = &b->arena;
+    error_init(&sub->error, sub->arena, sub->lang);
     bool ok = find(sub);
     if (ok) {
         sub->who = principal_ref(c->who);
@@ -213,14 +215,20 @@ static void close_results(struct call *c)
 }
 
 /* The answer of an atomic batch of which operation `k` was refused: none of the others was done. */
-static void write_undone(struct call *c, const struct batch *b, size_t k)
+static void write_undone(struct call *c, struct batch *b, size_t k)
 {
+    struct buf refused; /* its words are in the arena, which the others use again */
+    buf_init(&refused, ANSWER_MAX);
+    write_result(&refused, b->operations[k]);
     open_results(c);
     for (size_t i = 0; i < b->count; i++) {
         struct call *sub = b->operations[i];
-        if (i != k) {
-            error_clear(&sub->error);
-            error_init(&sub->error, c->arena, sub->lang);
+        if (i == k) {
+            json_raw(c->out, buf_view(&refused));
+        } else {
+            arena_reset(&b->arena);
+            sub->arena = &b->arena;
+            error_init(&sub->error, sub->arena, sub->lang);
             error_set(&sub->error, ERROR_FAILED_DEPENDENCY,
                       i < k ? "undone, because operation %zu was refused"
                             : "not tried, because operation %zu was refused",
@@ -228,10 +236,12 @@ static void write_undone(struct call *c, const struct batch *b, size_t k)
                             : "не выполнялось, потому что отклонена операция %zu",
                       k);
             problem_answer(sub);
+            write_result(c->out, sub);
         }
-        write_result(c->out, sub);
     }
     close_results(c);
+    c->out->failed = c->out->failed || refused.failed;
+    buf_free(&refused);
 }
 
 /* One operation in its savepoint. False: the batch itself failed. */
@@ -264,6 +274,7 @@ static bool perform_all(struct call *c, struct batch *b)
         }
         write_result(c->out, b->operations[i]);
         buf_free(&b->operations[i]->own);
+        arena_reset(&b->arena);
     }
     close_results(c);
     return true;
@@ -281,8 +292,10 @@ static bool batch(struct call *c)
     size_t count = b->count;
     bool write = c->lane == LANE_WRITE;
     if (write && !db_savepoint(c->worker->db, &c->error)) return false;
+    arena_init(&b->arena, c->arena->limit);
     bool ok = perform_all(c, b) && call_fits(c), undo = !ok || b->count < count;
     free_answers(b, count);
+    arena_free(&b->arena);
     if (write && undo) {
         db_savepoint_rollback(c->worker->db);
         trail_forget(c->worker->db);

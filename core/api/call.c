@@ -112,6 +112,8 @@ bool call_members(struct call *c, const char *known)
     return c->error.kind == ERROR_NONE;
 }
 
+#define BODY_VALUES 50000 /* in one body: some 4 MB of the request's memory */
+
 /* ── Preparing ───────────────────────────────────────────────────────────────────────────────── */
 
 static bool unknown_parameter(struct call *c, struct str name, struct suggest *near)
@@ -200,7 +202,7 @@ bool call_parse_body(struct call *c)
                          "тело запроса должно быть application/json в UTF-8");
     if (c->body_text.n == 0)
         return error_set(&c->error, ERROR_BAD_REQUEST, "a JSON body is needed", "нужно тело запроса в JSON");
-    c->body = json_parse(c->arena, c->body_text, &c->error);
+    c->body = json_parse_bounded(c->arena, c->body_text, BODY_VALUES, &c->error);
     return c->body != NULL;
 }
 

@@ -13,6 +13,7 @@ struct parser {
     struct str text;
     size_t at;
     int depth;
+    size_t most, values;
 };
 
 static bool fail(struct parser *p, const char *en, const char *ru)
@@ -175,8 +176,11 @@ static bool value(struct parser *p, struct json_value *v);
 
 static struct json_value *child(struct parser *p, struct json_value *parent, struct json_value **last)
 {
-    struct json_value *v = arena_alloc(p->arena, sizeof *v);
+    struct json_value *v = p->values++ < p->most ? arena_alloc(p->arena, sizeof *v) : NULL;
     if (!v) {
+        if (p->values > p->most)
+            error_set(p->error, ERROR_PAYLOAD_TOO_LARGE, "more than %zu values in one body",
+                      "больше %zu значений в одном теле запроса", p->most);
         error_no_memory(p->error);
         return NULL;
     }
@@ -251,7 +255,12 @@ static bool value(struct parser *p, struct json_value *v)
 
 struct json_value *json_parse(struct arena *arena, struct str text, struct error *e)
 {
-    struct parser p = {.arena = arena, .error = e, .text = text};
+    return json_parse_bounded(arena, text, SIZE_MAX - 1, e);
+}
+
+struct json_value *json_parse_bounded(struct arena *arena, struct str text, size_t most, struct error *e)
+{
+    struct parser p = {.arena = arena, .error = e, .text = text, .most = most};
     if (!text_valid(text)) {
         error_set(e, ERROR_BAD_REQUEST, "the body is not UTF-8", "тело запроса не в кодировке UTF-8");
         return NULL;

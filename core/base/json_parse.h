@@ -24,6 +24,9 @@ struct json_value {
 
 /* NULL with ERROR_BAD_REQUEST naming line and column of the first mistake. Strings may point into `text`. */
 struct json_value *json_parse(struct arena *arena, struct str text, struct error *e);
+/* The same for a text from outside: ERROR_PAYLOAD_TOO_LARGE past `most` values, since each takes far more
+ * memory than its text. */
+struct json_value *json_parse_bounded(struct arena *arena, struct str text, size_t most, struct error *e);
 
 /* Member of an object; NULL when absent (or `object` is not one). */
 const struct json_value *json_member(const struct json_value *object, struct str key);

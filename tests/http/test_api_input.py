@@ -174,3 +174,20 @@ def test_the_method_is_case_sensitive_and_the_scheme_is_not(server, admin):
     assert status in (400, 501)
     status, _, _ = request(server.port, "GET /api/v1/me HTTP/1.1", "Authorization: bearer " + admin.token)
     assert status == 200
+
+
+@pytest.mark.parametrize("body", ['{"name":"A","x":[' + "1," * 500000 + "1]}", "[" + "[]," * 300000 + "[]]", '{"name":' + "[" * 60 + "1," * 300000 + "1" + "]" * 60 + "}"],
+                         ids=["numbers", "lists", "deep"])
+def test_a_body_of_very_many_values_is_too_large(admin, body):
+    """A few bytes of text can be a hundred bytes of memory."""
+    refused = admin("POST", "companies", body, JSON)
+    assert refused.status == 413 and refused.json["code"] == "payload_too_large"
+
+
+@pytest.mark.parametrize("value", ["x" * 900000, list(range(40000)), {str(i): "y" * 200 for i in range(900)}], ids=["text", "numbers", "object"])
+def test_a_large_value_is_taken_or_refused_in_words(admin, value):
+    made = admin.post("contacts", {"name": "Large", "emails": value})
+    assert made.status in (201, 413, 422), made.body[:300]
+    if made.status == 201:
+        assert admin.get("contacts/" + made.json["id"]).json["emails"] == value
+        assert admin.patch("contacts/" + made.json["id"], {"emails": None}).status == 200

@@ -354,3 +354,20 @@ def test_a_batch_of_large_answers_is_bounded_not_broken(admin):
     assert answer.status in (200, 422), (answer.status, answer.body[:300])
     assert total(admin, "Before large") == (1 if answer.status == 200 else 0)
     assert json.loads(answer.body)
+
+
+def test_a_full_batch_of_large_operations_goes_through(admin, company):
+    """What one operation needs does not add up to what one request may have."""
+    body = {"name": "Full", "company": company["id"], "direction": "cloud", "amount": 5, "description": "x" * 1000}
+    results = run(admin, [operation("POST", "opportunities", body)] * 500).json["results"]
+    assert [r["status"] for r in results] == [201] * 500, next(r["body"] for r in results if r["status"] != 201)
+    schemas = run(admin, [operation("GET", "schema")] * 300).json["results"]
+    assert {r["status"] for r in schemas} == {200}
+
+
+def test_the_last_of_a_large_atomic_batch_undoes_all(admin, company):
+    body = {"name": "Atomic full", "company": company["id"], "direction": "cloud"}
+    results = run(admin, [operation("POST", "opportunities", body)] * 400 + [operation("POST", "opportunities", {"nope": 1})], True).json["results"]
+    assert [r["status"] for r in results] == [424] * 400 + [400]
+    assert results[-1]["body"]["errors"][0]["pointer"] == "/nope" and results[0]["body"]["detail"] == "undone, because operation 400 was refused"
+    assert admin.get("opportunities", filter="name = 'Atomic full'", count="exact").json["total"] == 0
