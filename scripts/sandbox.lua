@@ -76,6 +76,7 @@ string_meta.__index = base.string
 string_meta.__metatable = false
 
 local words, names = {}, {}
+core.words = words
 
 --- Called by scripts/words: makes a word known to scripts.
 function core.export(name, value)

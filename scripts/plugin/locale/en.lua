@@ -1,0 +1,1 @@
+return { too_long = "A note has at most %d characters" }
