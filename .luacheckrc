@@ -8,3 +8,5 @@ read_globals = {
 }
 
 files["**/*_test.lua"] = { read_globals = { "test" } }
+files["**/plugin/**"] = { read_globals = { "config", "test" } }
+files["plugins/**"] = { read_globals = { "config", "test" } }
