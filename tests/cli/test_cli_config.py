@@ -66,8 +66,9 @@ def test_the_shipped_file_shows_settings_that_exist_with_their_defaults(perigee,
     for folder in ("scripts", "workflows"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     assert perigee("check", "--config", write(tmp_path, every)).code == 0
-    known = set(re.findall(r'^    \{"(\w+)", take_', (ROOT / "core/cli/config.c").read_text(), flags=re.M))
-    assert known == set(re.findall(r"^  (\w+) = ", every, flags=re.M))
+    table = re.search(r"settings\[\] = \{\n(.*?)\n\};", (ROOT / "core/cli/config.c").read_text(), re.S).group(1)
+    known = set(re.findall(r'\{"(\w+)", take_', table))
+    assert known == set(re.findall(r"^  (?:-- )?(\w+) = ", shipped, flags=re.M))
 
 
 def test_folders_are_relative_to_the_file_and_options_are_stronger(perigee, tmp_path):
