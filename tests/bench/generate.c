@@ -168,7 +168,8 @@ static void companies(int64_t n)
     struct stmt *s =
         prepare("INSERT INTO company (id, created_at, created_by, updated_at, updated_by, version,"
                 " active, name, legal_name, tax_id, industry, direction, responsible, partner,"
-                " lifecycle_step) VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, 'awareness')");
+                " lifecycle_step, name_key) VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, 'awareness', "
+                "fold(?6))");
     static const char *const industries[] = {"finance", "retail", "it", "energy"};
     for (int64_t i = 0; i < n; i++) {
         int64_t id = id_of(1, i, n), at = made_at(i, n), who = i % 2 ? admin : pam;
@@ -259,8 +260,8 @@ static void opportunities(int64_t n)
         prepare(
             "INSERT INTO opportunity (id, created_at, created_by, updated_at, updated_by, version, active,"
             " number, name, company, contact, partner, direction, responsible, presale, amount, currency,"
-            " probability, close_date, stage, lifecycle_step, status, description)"
-            " VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'RUB', ?, ?, ?, ?, 'open', ?)"),
+            " probability, close_date, stage, lifecycle_step, status, description, stage_since, touched_at)"
+            " VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'RUB', ?, ?, ?, ?, 'open', ?, ?2, ?2)"),
         prepare("INSERT INTO \"opportunity.products\" (owner, target) VALUES (?, ?)"),
         prepare(
             "INSERT INTO stage_change (id, created_at, created_by, updated_at, updated_by, version, active,"

@@ -22,6 +22,10 @@ def copy_database(source, target):
     with sqlite3.connect(f"file:{source}?mode=ro", uri=True) as a, sqlite3.connect(target) as b:
         b.execute("PRAGMA synchronous=OFF")
         a.backup(b)
+        # The order of texts is the product's own function; bare SQLite has one of its own for letters of any case.
+        for name, sql in b.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql LIKE '%COLLATE perigee%'").fetchall():
+            b.execute(f'DROP INDEX "{name}"')
+            b.execute(sql.replace("COLLATE perigee", "COLLATE NOCASE"))
 
 
 class Numbers:
@@ -80,8 +84,7 @@ def statements(db, rows, numbers):
     lines = []
     for table, row in rows:
         if "number" in row:
-            lines += ["S INSERT INTO perigee_number (prefix, last) VALUES (?, 1) ON CONFLICT (prefix) DO UPDATE SET last = last + 1 RETURNING last",
-                      "s " + row["number"][:3]]
+            lines += ["S UPDATE perigee_number SET last = last + 1 WHERE prefix = ?", "s " + row["number"][:3]]
         lines += insert(table, row, numbers)
         lines += search_row(db, table, row, numbers) if "perigee" not in table else []
         if table == "opportunity":
