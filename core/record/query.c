@@ -6,6 +6,7 @@
 #include "record/internal.h"
 #include "record/plan.h"
 #include "record/results.h"
+#include "store/search.h"
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX 500
@@ -103,7 +104,8 @@ static bool after_sql(struct context *c, struct plan *p, struct sql *q, const st
                       const struct cursor *cursor, size_t i)
 {
     if (i == p->sort.count) {
-        sql_add(q, p->sort.id_descending ? "t.id < " : "t.id > ");
+        sql_add(q, q->by_search ? "s.rowid" : "t.id");
+        sql_add(q, p->sort.id_descending ? " < " : " > ");
         bind_cursor(p, q, -1);
         return true;
     }
@@ -177,7 +179,8 @@ static bool order_sql(struct context *c, struct plan *p, struct sql *q, const st
         sql_add(q, ", ");
     }
     if (p->start == START_RULES) sql_add(q, "+");
-    sql_add(q, p->sort.id_descending ? "t.id DESC" : "t.id ASC");
+    sql_add(q, q->by_search ? "s.rowid" : "t.id");
+    sql_add(q, p->sort.id_descending ? " DESC" : " ASC");
     return ok;
 }
 
@@ -214,7 +217,12 @@ struct plan *list_plan(struct context *c, const struct query *query, const struc
         sql_add(&q, ", ");
         ok = sort_key_sql(&mine, p, &q, e, &sort->terms[i]);
     }
-    sql_printf(&q, " FROM %s AS t", e->table);
+    sql_add(&q, " FROM ");
+    /* Where another way of beginning is tried, it is without this one. */
+    if (query->q.n && e->searchable && sort->count == 0 && start == START_FILTER)
+        search_from(&q, e, "t");
+    else
+        sql_printf(&q, "%s AS t", e->table);
     ok = ok && select_where(&mine, &q, query, start) && group_sql(&mine, p, &q, e, g) &&
          phase_sql(&mine, p, &q, e, phase, cursor) && order_sql(&mine, p, &q, e, phase);
     sql_add(&q, " LIMIT ");

@@ -303,7 +303,9 @@ static bool search_where(struct context *c, struct sql *q, const struct query *q
     }
     struct str match = n ? search_query(c->arena, e, fields, n, query->q) : (struct str){NULL, 0};
     sql_add(q, " AND ");
-    if (match.p)
+    if (match.p && q->by_search)
+        search_match(q, e, match);
+    else if (match.p)
         search_sql(q, e, "t", match);
     else
         sql_add(q, "0");

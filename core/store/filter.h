@@ -116,7 +116,8 @@ struct sql {
                          few rows of somebody, not for looking at a row that is known */
     struct arena *arena;
     bool failed;
-    bool searches; /* asks the search index: search_flush first */
+    bool searches;  /* asks the search index: search_flush first */
+    bool by_search; /* the search index, as "s", stands first in FROM and gives the order */
 };
 
 void sql_init(struct sql *q, struct arena *arena);

@@ -151,6 +151,20 @@ struct str search_query(struct arena *arena, const struct entity *e, const struc
     return query;
 }
 
+void search_from(struct sql *q, const struct entity *e, const char *alias)
+{
+    q->by_search = true;
+    sql_printf(q, "\"search_%s\" AS s CROSS JOIN %s AS %s ON %s.id = s.rowid", e->name, e->table, alias,
+               alias);
+}
+
+void search_match(struct sql *q, const struct entity *e, struct str fts_query)
+{
+    q->searches = true;
+    sql_printf(q, "s.\"search_%s\" MATCH ", e->name);
+    sql_bind_value(q, value_text(fts_query));
+}
+
 void search_sql(struct sql *q, const struct entity *e, const char *alias, struct str fts_query)
 {
     q->searches = true;

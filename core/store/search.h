@@ -25,6 +25,12 @@ bool search_flush(struct db *d, struct error *e);
 struct str search_query(struct arena *arena, const struct entity *entity, const struct field *const *fields,
                         size_t n, struct str typed);
 
+/* Appends `"search_…" AS s CROSS JOIN <table> AS <alias> ON <alias>.id = s.rowid`: hits come one by one in
+ * the order of s.rowid, so that a page of them does not read them all. Then, in WHERE: the test that names
+ * them. */
+void search_from(struct sql *q, const struct entity *e, const char *alias);
+void search_match(struct sql *q, const struct entity *e, struct str fts_query);
+
 /* Appends `<alias>.id IN (SELECT rowid FROM "search_…" WHERE … MATCH ?)`. */
 void search_sql(struct sql *q, const struct entity *entity, const char *alias, struct str fts_query);
 
