@@ -23,6 +23,7 @@ static struct principal *principal_new(const struct catalog *c, struct error *e)
     atomic_init(&p->references, 1);
     arena_init(&p->arena, ARENA_MAX);
     p->catalog = catalog_ref(c);
+    p->thread = pthread_self();
     p->valid_until = INT64_MAX;
     p->env.my_directions = p->env.my_groups = p->env.my_reports = p->env.my_roles = STR("[]");
     p->env.my_absent = p->env.my_levels = STR("[]");

@@ -6,6 +6,8 @@
 #ifndef ACCESS_PRINCIPAL_H
 #define ACCESS_PRINCIPAL_H
 
+#include <pthread.h>
+
 #include "store/catalog.h"
 #include "store/filter.h"
 #include "store/store.h"
@@ -26,7 +28,9 @@ struct principal {
     struct str role_key; /* sorted role codes joined by ",", and how many directions, reports, … there are
                             (filter_shape): equal keys mean equal rules in equal SQL (plans are kept by it) */
     struct str roles_json, groups_json, directions_json; /* codes / ids, for /me */
-    struct str scope; /* of the token: "read" reads only; anything else: all */
+    struct check_text *checks; /* rules.c: statements of access_check, by entity and action … */
+    pthread_t thread;          /* … kept by the thread that loaded it alone */
+    struct str scope;          /* of the token: "read" reads only; anything else: all */
 };
 
 /* Reads user `id` with roles (own and of groups; those that are not active grant nothing), groups,

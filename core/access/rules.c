@@ -286,30 +286,82 @@ struct filter_scope access_scope(const struct principal *p)
 
 /* ---- one record ---- */
 
-/* SELECT (rows), (field conditions…) FROM t WHERE id = ? */
+/* SELECT (rows), (field conditions…) FROM t WHERE id = ?. Without fields it is always the same for a
+ * principal, and asked before and after every write: so it is kept with them. */
+struct check_text {
+    struct str sql; /* .p NULL: not yet */
+    uint64_t hash;
+    struct bind *binds;
+    size_t count;
+};
+
+static struct check_text *kept_text(struct principal *p, const struct entity *e, enum action_kind action)
+{
+    size_t entities = p->catalog->entity_count, at = (size_t)e->index;
+    bool ours = pthread_equal(p->thread, pthread_self());
+    if (!ours || at >= entities || p->catalog->entities[at] != e) return NULL;
+    if (!p->checks) p->checks = arena_array(&p->arena, entities * ACTION_KIND_COUNT, sizeof *p->checks);
+    return p->checks ? &p->checks[at * ACTION_KIND_COUNT + action] : NULL;
+}
+
+static bool write_check(struct sql *q, const struct principal *p, const struct entity *e,
+                        enum action_kind action, const bool *fields)
+{
+    sql_add(q, "SELECT ");
+    bool ok = access_row_sql(p, e, action, "t", q);
+    for (size_t i = 0; ok && fields && i < e->field_count; i++) {
+        if (!fields[i] || access_field(p, e, e->fields[i], action) != ACCESS_SOMETIMES) continue;
+        sql_add(q, ", ");
+        ok = access_field_sql(p, e, e->fields[i], action, "t", q);
+    }
+    sql_printf(q, " FROM %s AS t WHERE t.id = ?", e->table);
+    return ok && fine(q);
+}
+
+/* The texts among the binds are the catalog's, which lives longer. */
+static void keep_check(struct principal *p, struct check_text *kept, const struct check_text *once)
+{
+    struct check_text mine = *once;
+    mine.sql = arena_str(&p->arena, once->sql);
+    if (once->count) mine.binds = arena_array(&p->arena, once->count, sizeof *mine.binds);
+    if (!mine.sql.p || (once->count && !mine.binds)) return; /* full: written each time */
+    if (once->count) memcpy(mine.binds, once->binds, once->count * sizeof *mine.binds);
+    *kept = mine;
+}
+
+static struct stmt *start_check(struct db *d, const struct check_text *t, int64_t id,
+                                const struct filter_env *env, struct arena *arena, struct error *error)
+{
+    struct stmt *s = db_prepare_hashed(d, t->sql, t->hash, error);
+    if (!s) return NULL;
+    if (!sql_bind_all(s, 1, t->binds, t->count, env, arena)) {
+        db_release(s);
+        return error_no_memory(error), NULL;
+    }
+    stmt_bind_int(s, (int)t->count + 1, id);
+    return s;
+}
+
 static struct stmt *check_stmt(struct db *d, const struct principal *p, const struct entity *e, int64_t id,
                                enum action_kind action, const bool *fields, const struct filter_env *env,
                                struct arena *arena, struct error *error)
 {
+    /* The memory of the statements is no part of what a principal is. */
+    struct principal *mine = (struct principal *)(uintptr_t)p;
+    struct check_text *kept = fields ? NULL : kept_text(mine, e, action), once;
+    if (kept && kept->sql.p) return start_check(d, kept, id, env, arena, error);
     struct sql q;
     sql_init(&q, arena);
     q.env = env;
-    sql_add(&q, "SELECT ");
-    bool ok = access_row_sql(p, e, action, "t", &q);
-    for (size_t i = 0; ok && fields && i < e->field_count; i++) {
-        if (!fields[i] || access_field(p, e, e->fields[i], action) != ACCESS_SOMETIMES) continue;
-        sql_add(&q, ", ");
-        ok = access_field_sql(p, e, e->fields[i], action, "t", &q);
+    struct stmt *s = NULL;
+    if (write_check(&q, p, e, action, fields)) {
+        once = (struct check_text){buf_view(&q.text), str_hash(buf_view(&q.text)), q.binds, q.bind_count};
+        s = start_check(d, &once, id, env, arena, error);
+    } else if (error->kind == ERROR_NONE) {
+        error_no_memory(error);
     }
-    sql_printf(&q, " FROM %s AS t WHERE t.id = ?", e->table);
-    struct stmt *s = ok && fine(&q) ? db_prepare(d, buf_view(&q.text), error) : NULL;
+    if (s && kept) keep_check(mine, kept, &once);
     sql_free(&q);
-    if (!s) return error->kind == ERROR_NONE ? (error_no_memory(error), NULL) : NULL;
-    if (!sql_bind_all(s, 1, q.binds, q.bind_count, env, arena)) {
-        db_release(s);
-        return error_no_memory(error), NULL;
-    }
-    stmt_bind_int(s, (int)q.bind_count + 1, id);
     return s;
 }
 

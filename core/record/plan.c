@@ -20,10 +20,19 @@ struct kept_block {
     uint64_t version; /* store_settings_version */
 };
 
+#define PEOPLE 64
+
+struct kept_person {
+    int64_t id;
+    struct principal *principal; /* NULL: empty */
+    uint64_t version;
+};
+
 struct plan_cache {
     unsigned char secret[32];
     const struct catalog *catalog; /* held; plans of another one are dropped */
     struct arena texts;            /* of `rows` */
+    struct kept_person people[PEOPLE];
     struct kept_block blocks[BLOCKS];
     struct row_text *rows; /* ROW_STATEMENTS for each entity */
     size_t size;
@@ -56,6 +65,10 @@ static void forget(struct plan_cache *k)
     }
     arena_free(&k->texts);
     k->rows = NULL;
+    for (size_t i = 0; i < PEOPLE; i++) {
+        principal_unref(k->people[i].principal);
+        k->people[i] = (struct kept_person){0};
+    }
     for (size_t i = 0; i < BLOCKS; i++) {
         free(k->blocks[i].bytes);
         k->blocks[i] = (struct kept_block){0};
@@ -200,6 +213,23 @@ void plan_remember(struct context *c, struct str key, const void *block, size_t 
     memcpy(bytes + key.n, block, size);
     free(k->bytes);
     *k = (struct kept_block){bytes, key.n, size, version};
+}
+
+struct principal *plan_person(struct context *c, int64_t id)
+{
+    struct plan_cache *k = c->plans;
+    uint64_t version;
+    if (k) follow_catalog(k, c->catalog);
+    bool keeps = k && settings_version(c, &version);
+    struct kept_person *at = keeps ? &k->people[(uint64_t)id % PEOPLE] : NULL;
+    if (at && at->principal && at->id == id && at->version == version &&
+        c->env.now < at->principal->valid_until)
+        return principal_ref(at->principal);
+    struct principal *p = principal_load(c->db, c->catalog, id, c->error);
+    if (!p || !at) return p;
+    principal_unref(at->principal);
+    *at = (struct kept_person){id, principal_ref(p), version};
+    return p;
 }
 
 /* Where the text of that statement is kept; NULL: nowhere. */

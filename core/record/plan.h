@@ -98,6 +98,9 @@ bool sql_too_large(struct error *e);
 enum row_statement { ROW_SELECT, ROW_INSERT, ROW_STATEMENTS };
 struct stmt *plan_row(struct context *c, const struct entity *e, enum row_statement which,
                       bool (*build)(struct sql *q, const struct entity *e));
+/* User `id` as principal_load gives them, kept while nobody's rights change; a reference for the caller.
+ * NULL: ERROR_NOT_FOUND or worse. */
+struct principal *plan_person(struct context *c, int64_t id);
 /* Settings that are read for every write, kept as a block of bytes without pointers: a copy of what was kept
  * under `key`, in the arena of the context, or NULL when there is none or settings have changed since. */
 void *plan_recall(struct context *c, struct str key, size_t *size);

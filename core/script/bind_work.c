@@ -4,6 +4,7 @@
 #include "base/id.h"
 #include "base/text.h"
 #include "record/assign.h"
+#include "record/plan.h"
 #include "record/query.h"
 #include "script/bind_job.h"
 #include "script/state.h"
@@ -160,7 +161,7 @@ static bool user_may(struct context *c, int64_t user, enum action_kind action, c
 {
     const struct field *denied;
     *yes = false;
-    struct principal *p = principal_load(c->db, c->catalog, user, c->error);
+    struct principal *p = plan_person(c, user);
     if (!p && c->error->kind == ERROR_NOT_FOUND) return error_clear(c->error), true;
     if (!p) return false;
     struct filter_env env = p->env;
