@@ -23,6 +23,12 @@ static bool wait_first(struct call *c, int64_t seconds)
                      "слишком много неудачных попыток; повторите через %lld с", (long long)seconds);
 }
 
+static bool wrong(struct call *c)
+{
+    return error_set(&c->error, ERROR_UNAUTHENTICATED, "the login or the password is wrong",
+                     "неверный логин или пароль");
+}
+
 static bool create(struct call *c)
 {
     struct signing *s = c->data;
@@ -42,6 +48,7 @@ static bool create(struct call *c)
     if (!trail_append(c->worker->db, &entry, &c->error)) return false;
     c->who = principal_load(c->worker->db, c->worker->set->catalog, s->user, &c->error);
     if (!c->who) return false;
+    if (!c->who->active) return wrong(c); /* deactivated while the password was checked */
     call_context(c);
     json_object(c->out);
     json_key(c->out, STR("csrf_token"));
@@ -70,8 +77,7 @@ static bool check_password(struct call *c)
     if (!known) return false;
     if (!good) {
         LOG(LOG_WARN, "a sign-in failed", log_str("address", address));
-        return error_set(&c->error, ERROR_UNAUTHENTICATED, "the login or the password is wrong",
-                         "неверный логин или пароль");
+        return wrong(c);
     }
     return call_continue(c, LANE_WRITE, create);
 }

@@ -181,11 +181,24 @@ static int user(int argc, char **argv)
 
 /* ---- token ---- */
 
+/* A token of somebody who may not sign in would open the door on the day that they come back. */
+static bool is_active(struct desk *d, int64_t user)
+{
+    struct stmt *s = db_prepare(d->db, STR("SELECT active FROM \"user\" WHERE id = ?"), &d->error);
+    if (!s) return false;
+    stmt_bind_int(s, 1, user);
+    enum step step = stmt_step(s, &d->error);
+    bool active = step == STEP_ROW && stmt_int(s, 0);
+    db_release(s);
+    if (active || step == STEP_ERROR) return active;
+    return error_set(&d->error, ERROR_CONFLICT, "this user is not active", "этот пользователь не активен");
+}
+
 static int token_make(struct desk *d, const struct options *o)
 {
     char text[64];
     int64_t id, user = desk_user(d, option(o, "user", ""));
-    bool ok = user && db_begin(d->db, true, &d->error) &&
+    bool ok = user && is_active(d, user) && db_begin(d->db, true, &d->error) &&
               token_create(d->db, user, str_of(option(o, "name", "command line")),
                            str_of(option(o, "scope", TOKEN_FULL)), 0, clock_now(), text, &id, &d->error) &&
               db_commit(d->db, &d->error);

@@ -100,6 +100,22 @@ def test_a_group_gives_its_roles_and_its_direction_at_once_and_takes_them_back(h
     assert plain.get(at).status == 404
 
 
+def test_a_member_named_by_the_group_has_its_roles(house):
+    house.id["member"] = house.admin.made("users", login="member", name="Member")["id"]
+    member = Client(house.server.port, perigee("token", "create", "--data", house.server.data, "--user", "member").stdout.strip())
+    group = house.admin.made("groups", name="From the other side", roles=["crm_marketeer"], members=[house.id["member"]])["id"]
+    assert member.get("me").json["roles"] == ["crm_marketeer"] and house.admin.get("users/" + house.id["member"]).json["groups"] == [group]
+    house.admin.patch("groups/" + group, {"members": []})
+    assert member.get("me").json["roles"] == []
+
+
+def test_no_token_is_made_for_who_is_not_active(house):
+    house.id["left"] = house.admin.made("users", login="left", name="Left", roles=["crm_sales"])["id"]
+    house.admin.delete("users/" + house.id["left"])
+    refused = perigee("token", "create", "--data", house.server.data, "--user", "left", check=False)
+    assert refused.returncode == 1 and "not active" in refused.stderr and "pgt_" not in refused.stdout
+
+
 def test_a_role_that_is_not_active_grants_nothing(house):
     marketeer = house.server.user("mary", "crm_marketeer")
     assert marketeer.get("campaigns").status == 200
