@@ -68,11 +68,21 @@ bool sort_parse(struct context *c, const struct entity *e, struct str text, stru
 
 /* ---- cursors ---- */
 
-static bool mac(struct context *c, const struct query *q, struct str payload, unsigned char out[MAC])
+/* Texts in two languages have an order in each. */
+static struct str language(const struct context *c, const struct sort *sort)
+{
+    for (size_t i = 0; i < sort->count; i++)
+        if (sort->terms[i].field->localized) return str_of(lang_code(c->env.lang));
+    return (struct str){NULL, 0};
+}
+
+static bool mac(struct context *c, const struct query *q, const struct sort *sort, struct str payload,
+                unsigned char out[MAC])
 {
     crypto_generichash_state s;
     const unsigned char *secret = plan_secret(c);
-    struct str parts[] = {str_of(q->entity->name), q->filter, q->sort, q->q, q->part, payload};
+    struct str parts[] = {str_of(q->entity->name), q->filter, q->sort, q->q, q->part,
+                          language(c, sort),       payload};
     if (crypto_generichash_init(&s, secret, secret ? 32 : 0, MAC) != 0) return false;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         uint64_t n = parts[i].n;
@@ -111,7 +121,7 @@ bool cursor_parse(struct context *c, const struct query *q, const struct sort *s
         n < MAC)
         return bad_cursor(c);
     struct str payload = {(const char *)bytes + MAC, n - MAC};
-    if (!mac(c, q, payload, expected) || sodium_memcmp(expected, bytes, MAC) != 0) return bad_cursor(c);
+    if (!mac(c, q, sort, payload, expected) || sodium_memcmp(expected, bytes, MAC) != 0) return bad_cursor(c);
     struct json_value *all = json_parse(c->arena, payload, c->error), *v = all ? all->first : NULL;
     int64_t phase;
     if (!v || !read_int(v, &phase) || !(v = v->next) || !read_int(v, &out->id)) return bad_cursor(c);
@@ -154,7 +164,7 @@ bool cursor_write(struct context *c, const struct query *q, const struct sort *s
            encoded = sodium_base64_ENCODED_LEN(size, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     unsigned char *raw = arena_alloc(c->arena, size);
     char *text = arena_alloc(c->arena, encoded);
-    bool ok = !b.failed && raw && text && mac(c, q, buf_view(&b), hash);
+    bool ok = !b.failed && raw && text && mac(c, q, sort, buf_view(&b), hash);
     if (ok) {
         memcpy(raw, hash, MAC);
         memcpy(raw + MAC, b.p, b.n);

@@ -24,8 +24,9 @@ struct export
     struct filter_env env;
     struct plan *plans[2]; /* in the order of reading */
     size_t plan_count, at;
-    struct stmt *rows; /* of plans[at]; NULL: not begun */
-    bool begun;        /* the header is written */
+    const size_t *order; /* of the columns of CSV: as the client named them */
+    struct stmt *rows;   /* of plans[at]; NULL: not begun */
+    bool begun;          /* the header is written */
 };
 
 /* ---- CSV ---- */
@@ -85,7 +86,7 @@ static void csv_value(struct buf *out, const struct field *f, struct stmt *s, in
 static bool csv_row(struct context *c, struct export *x, const struct plan *p, struct buf *out)
 {
     for (size_t i = 0; i < p->column_count; i++) {
-        const struct column *k = &p->columns[i];
+        const struct column *k = &p->columns[x->order[i]];
         if (i) buf_char(out, ',');
         bool hidden = k->mask >= 0 && stmt_int(x->rows, k->mask) == 0;
         if (hidden || stmt_null(x->rows, k->at)) continue;
@@ -98,16 +99,42 @@ static bool csv_row(struct context *c, struct export *x, const struct plan *p, s
     return true;
 }
 
-static void csv_header(const struct plan *p, struct buf *out)
+static void csv_header(const struct export *x, const struct plan *p, struct buf *out)
 {
     for (size_t i = 0; i < p->column_count; i++) {
         if (i) buf_char(out, ',');
-        csv_plain(out, p->columns[i].key);
+        csv_plain(out, p->columns[x->order[i]].key);
     }
     buf_add(out, "\r\n", 2);
 }
 
 /* ---- the life of an export ---- */
+
+/* The named columns in the order of their names, the id before them; then what else there is. */
+static bool order_columns(struct context *c, struct export *x, struct str fields)
+{
+    const struct plan *p = x->plans[0];
+    size_t n = 0, *order = arena_array(&x->arena, p->column_count + 1, sizeof *order);
+    bool *taken = arena_array(&x->arena, p->column_count + 1, sizeof *taken);
+    if (!order || !taken) return error_no_memory(c->error);
+    struct str names = fields;
+    bool id_named = false;
+    for (struct str list = fields; list.p && !id_named;)
+        id_named = str_is(str_trim(str_cut(&list, ',')), "id");
+    while (names.p) {
+        struct str name = str_trim(str_cut(&names, ','));
+        for (size_t i = 0; i < p->column_count; i++) {
+            bool id_first = n == 0 && !id_named && p->columns[i].field->index == SYSTEM_ID;
+            if (taken[i] || !(id_first || str_eq(p->columns[i].key, name))) continue;
+            order[n++] = i;
+            taken[i] = true;
+        }
+    }
+    for (size_t i = 0; i < p->column_count; i++)
+        if (!taken[i]) order[n++] = i;
+    x->order = order;
+    return true;
+}
 
 static bool compile(struct context *c, struct export *x, const struct query *q)
 {
@@ -122,7 +149,7 @@ static bool compile(struct context *c, struct export *x, const struct query *q)
         if (!p) return false;
         x->plans[x->plan_count++] = p;
     }
-    return true;
+    return order_columns(c, x, q->fields);
 }
 
 struct export *export_start(struct context *c, struct db *own, const struct query *q,
@@ -184,7 +211,7 @@ static bool write_row(struct context *c, struct export *x, const struct plan *p,
 bool export_more(struct context *c, struct export *x, size_t enough, struct buf *out, bool *done)
 {
     *done = false;
-    if (!x->begun && x->format == EXPORT_CSV) csv_header(x->plans[0], out);
+    if (!x->begun && x->format == EXPORT_CSV) csv_header(x, x->plans[0], out);
     x->begun = true;
     while (x->at < x->plan_count) {
         const struct plan *p = x->plans[x->at];

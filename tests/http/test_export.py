@@ -105,6 +105,14 @@ def test_headers_say_what_it_is(admin, contacts):
     assert head.status == 200 and head.body == b"" and head.headers["Content-Type"].startswith("text/csv")
 
 
+def test_columns_stand_as_they_were_named(admin, contacts):
+    for fields, header in (("position,name", "id,position,name"), ("name,id,position", "name,id,position"), (" version , name", "id,version,name"), ("id", "id")):
+        answer = export(admin, "contacts", "text/csv", filter='name = "Export 03"', fields=fields)
+        assert answer.body.decode().split("\r\n")[0] == header
+    row = rows(admin, "contacts", filter='name = "Export 03"', fields="position,name")[0]
+    assert row["name"] == "Export 03" and row["position"] == "'" + NASTY[3]
+
+
 def test_rights_are_those_of_the_list(admin, seller, other, company):
     admin.made("opportunities", name="Export for cloud", company=company["id"], direction="cloud")
     wanted = 'name = "Export for cloud"'

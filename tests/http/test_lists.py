@@ -128,6 +128,17 @@ def test_a_cursor_belongs_to_its_filter_sort_search_and_collection(admin, contac
     assert admin.get("companies", **good).status == 400
 
 
+def test_an_order_of_localized_texts_belongs_to_its_language(admin):
+    for en, ru in (("Apple", "Яблоко"), ("Pear", "Груша"), ("Fig", "Инжир")):
+        admin.made("tasks", title={"en": en, "ru": ru})
+    first = admin("GET", "tasks", headers={"Accept-Language": "ru"}, sort="title", limit=1).json
+    assert first["items"][0]["title"] == "Груша"
+    assert admin("GET", "tasks", headers={"Accept-Language": "ru"}, sort="title", limit=1, cursor=first["next"]).json["items"][0]["title"] == "Инжир"
+    assert admin("GET", "tasks", headers={"Accept-Language": "en"}, sort="title", limit=1, cursor=first["next"]).status == 400
+    plain = admin("GET", "tasks", headers={"Accept-Language": "ru"}, sort="due", limit=1).json["next"]
+    assert admin("GET", "tasks", headers={"Accept-Language": "en"}, sort="due", limit=1, cursor=plain).status == 200
+
+
 def test_a_changed_cursor_is_refused(admin, contacts):
     cursor = admin.get("contacts", sort="name", limit=2).json["next"]
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
