@@ -6,6 +6,7 @@
  *
  * A copy grows under the name FOLDER.partial and is renamed when it is whole and on disk. */
 #include "store/engine.h"
+#include "store/files.h"
 #include "store/store.h"
 
 #include <dirent.h>
@@ -83,6 +84,19 @@ static bool check_copy(const char *path, struct error *e)
     bool ok = d && store_check(d, true, e);
     db_close(d);
     return ok;
+}
+
+/* Every content that a row names is there and is what its name says. */
+static bool check_files(const char *database, const char *dir, struct error *e)
+{
+    struct files_report found;
+    struct db *d = db_open(database, DB_READ, e);
+    bool ok = d && files_check(dir, d, &found, e);
+    db_close(d);
+    if (!ok || (found.missing == 0 && found.wrong == 0)) return ok;
+    return error_set(e, ERROR_UNAVAILABLE, "%lld files are missing and %lld are damaged, such as %s",
+                     "не хватает файлов: %lld, повреждено: %lld, например %s", (long long)found.missing,
+                     (long long)found.wrong, found.example);
 }
 
 /* For work that is thrown away: neither checked nor synced. */
@@ -224,7 +238,7 @@ static bool copy_whole(struct db *d, const char *files, const char *to, struct e
     if (mkdir(partial, 0700) != 0) return failed(partial, e);
     const char *database = below(partial, "perigee.db", e), *copies = below(partial, "files", e);
     bool ok = database && copies && copy_database(d, database, e) && copy_folder(files, copies, 0, e) &&
-              sync_path(partial, e);
+              check_files(database, partial, e) && sync_path(partial, e);
     if (ok && (!unused(to, e) || rename(partial, to) != 0)) ok = failed(to, e);
     if (!ok) remove_tree(partial, 0, e);
     return ok && sync_path(parent, e);

@@ -96,3 +96,39 @@ def test_a_stop_empties_the_wal(server):
     assert server.stop() == 0 and time.monotonic() - began < 10
     wal = server.data / "perigee.db-wal"
     assert not wal.exists() or wal.stat().st_size == 0
+
+
+def test_the_commands_of_the_operations_page_are_those_of_the_program():
+    page = (ROOT / "docs/operations.md").read_text()
+    told = set(re.findall(r"`(\w+)", page[page.index("## Commands"):page.index("## Starting")]))
+    listed = set(re.findall(r"^  (\w+) ", call("--help").out, flags=re.M)) - {"perigee"}
+    assert len(listed) > 12 and listed <= told, listed - told
+
+
+def test_the_words_of_the_operations_page_are_said_by_the_program():
+    page = (ROOT / "docs/operations.md").read_text()
+    source = "\n".join(f.read_text() for f in (ROOT / "core").rglob("*.c"))
+    source = re.sub(r'"\s*\n\s*"', "", source)
+    quoted = re.findall(r'^\| "([^"|]+)"', page, flags=re.M)
+    assert len(quoted) >= 9
+    for words in quoted:
+        for part in re.split("…|N", words):
+            assert part.strip(" ;") in source, words
+
+
+def test_the_backup_of_the_operations_page_works(data, tmp_path):
+    page = (ROOT / "docs/operations.md").read_text()
+    block = re.search(r"## Backups\n\n```sh\n(.*?)```", page, flags=re.S).group(1)
+    script = block.replace("/var/lib/perigee-again", str(tmp_path / "again")).replace("/var/lib/perigee", str(data)).replace("/backup", str(tmp_path))
+    done = subprocess.run(["sh", "-eu", "-c", script.replace("perigee ", f"{PERIGEE} ")], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert call("doctor", "--data", tmp_path / "again").code == 0
+
+
+def test_the_settings_of_the_operations_page_are_read(tmp_path):
+    page = (ROOT / "docs/operations.md").read_text()
+    text = re.search(r"```lua\n(.*?)```", page, flags=re.S).group(1).replace("/usr/local/lib/perigee", str(ROOT))
+    (tmp_path / "workflows").symlink_to(ROOT / "workflows")
+    (tmp_path / "config.lua").write_text(text)
+    said = call("check", "--config", tmp_path / "config.lua")
+    assert said.code == 0, said

@@ -20,8 +20,10 @@ def sql(data, *statements):
 
 def test_a_backup_under_load_is_whole_and_comes_back(server, tmp_path):
     admin = server.user("admin", "crm_admin")
-    (server.data / "files/ab").mkdir()
-    (server.data / "files/ab/cdef").write_bytes(b"contents")
+    company = admin.made("companies", name="With a file")
+    contents = b"%PDF-1.4 contents " * 1000
+    file = admin.raw("POST", f"/api/v1/files?name=a.pdf&entity=companies&record={company['id']}&kind=contract", contents, {"Content-Type": "application/pdf"})
+    assert file.status == 201, file.body
     (server.data / "files/.receiving").write_bytes(b"half")
     before = [admin.made("companies", name=f"Before {i}")["id"] for i in range(20)]
     stop, written = threading.Event(), []
@@ -44,7 +46,8 @@ def test_a_backup_under_load_is_whole_and_comes_back(server, tmp_path):
     assert (tmp_path / "copy0").stat().st_mode & 0o777 == 0o700
     said = call("restore", "--from", tmp_path / "copy2", "--data", tmp_path / "again")
     assert said.code == 0, said
-    assert (tmp_path / "again/files/ab/cdef").read_bytes() == b"contents" and not (tmp_path / "again/files/.receiving").exists()
+    copies = [f for f in (tmp_path / "again/files").rglob("*") if f.is_file()]
+    assert [f.read_bytes() for f in copies] == [contents] and not (tmp_path / "again/files/.receiving").exists()
     assert call("doctor", "--data", tmp_path / "again").code == 0
     names = [row[0] for row in sql(tmp_path / "again", "SELECT name FROM company")]
     assert sum(n.startswith("Before") for n in names) == len(before) and names.count("Meanwhile") <= len(written)
@@ -93,6 +96,21 @@ def test_a_failed_copy_leaves_nothing(data, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_backup_that_lacks_a_file_is_none(server, tmp_path):
+    admin = server.user("admin", "crm_admin")
+    company = admin.made("companies", name="With a file")
+    assert admin.raw("POST", f"/api/v1/files?name=a.pdf&entity=companies&record={company['id']}&kind=contract", b"%PDF-1.4", {"Content-Type": "application/pdf"}).status == 201
+    assert call("backup", "--data", server.data, "--to", tmp_path / "copy").code == 0
+    stored, = (f for f in (tmp_path / "copy/files").rglob("*") if f.is_file())
+    stored.chmod(0o600)
+    stored.write_bytes(b"other")
+    said = call("restore", "--from", tmp_path / "copy", "--data", tmp_path / "new")
+    assert said.code == 1 and stored.name in said.err and not (tmp_path / "new").exists(), said
+    stored.unlink()
+    said = call("restore", "--from", tmp_path / "copy", "--data", tmp_path / "new")
+    assert said.code == 1 and stored.name in said.err and not (tmp_path / "new").exists(), said
+
+
 def test_what_is_no_backup_is_refused(tmp_path):
     said = call("restore", "--from", tmp_path / "none", "--data", tmp_path / "new")
     assert said.code == 1 and "there is no" in said.err
@@ -104,7 +122,7 @@ def test_what_is_no_backup_is_refused(tmp_path):
 # ---- the log ----
 
 TAMPERING = {
-    "changed": ['UPDATE perigee_log SET changes = \'{"x":1}\' WHERE seq = 20'],
+    "changed": ['UPDATE perigee_log SET changes = \'{"x":[1,2]}\' WHERE seq = 20'],
     "who": ["UPDATE perigee_log SET who = 7 WHERE seq = 20"],
     "when": ["UPDATE perigee_log SET at = at + 1 WHERE seq = 20"],
     "deleted": ["DELETE FROM perigee_log WHERE seq = 20"],
