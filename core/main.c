@@ -5,10 +5,10 @@
 #include <stdio.h>
 
 static const struct command *const commands[] = {
-    &command_serve, &command_check,  &command_plan,    &command_migrate, &command_import,
-    &command_user,  &command_token,  &command_backup,  &command_restore, &command_access,
-    &command_audit, &command_doctor, &command_reload,  &command_version, &command_test,
-    &command_shell, &command_new,    &command_lua_meta};
+    &command_serve,  &command_check, &command_plan,   &command_migrate, &command_import,
+    &command_export, &command_user,  &command_token,  &command_backup,  &command_restore,
+    &command_access, &command_audit, &command_doctor, &command_reload,  &command_version,
+    &command_test,   &command_shell, &command_new,    &command_lua_meta};
 
 #define COMMANDS (sizeof commands / sizeof *commands)
 

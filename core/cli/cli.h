@@ -14,8 +14,8 @@ struct command {
 };
 
 extern const struct command command_serve, command_check, command_plan, command_migrate, command_import,
-    command_user, command_token, command_backup, command_restore, command_access, command_audit,
-    command_doctor, command_reload, command_version, command_test, command_shell, command_new,
+    command_export, command_user, command_token, command_backup, command_restore, command_access,
+    command_audit, command_doctor, command_reload, command_version, command_test, command_shell, command_new,
     command_lua_meta;
 
 #define OPTIONS_MAX 24
@@ -76,6 +76,8 @@ int desk_open_reading(struct desk *d, const struct options *o);
  * when open. */
 int desk_open(struct desk *d, const struct options *o, bool migrate);
 void desk_close(struct desk *d);
+/* Works with the rights of a user from here on; NULL: the system's stay. False: there is none. */
+bool desk_become(struct desk *d, const char *login);
 /* Says the desk's error on stderr; gives 1 (2 for scripts). */
 int desk_fail(struct desk *d);
 /* The id of a user; 0 with an error when there is none. */

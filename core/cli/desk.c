@@ -143,3 +143,18 @@ int64_t desk_user(struct desk *d, const char *login)
     if (!id) error_set(&d->error, ERROR_NOT_FOUND, "there is no user \"%s\"", "нет пользователя «%s»", login);
     return id;
 }
+
+bool desk_become(struct desk *d, const char *login)
+{
+    if (!login) return true;
+    int64_t id = desk_user(d, login);
+    struct principal *p = id ? principal_load(d->db, d->set->catalog, id, &d->error) : NULL;
+    if (!p) return false;
+    principal_unref(d->system);
+    d->system = p;
+    context_init(&d->context, d->set->catalog, d->db, p, &d->arena, &d->error);
+    d->context.hooks = &script_hooks;
+    d->context.script = d->script;
+    d->context.automation = true;
+    return true;
+}

@@ -14,7 +14,8 @@ int doctor_files(struct desk *d)
     if (sound)
         printf(", none missing or damaged");
     else
-        printf("; %lld missing, %lld damaged, such as %s", (long long)r.missing, (long long)r.wrong, r.example);
+        printf("; %lld missing, %lld damaged, such as %s", (long long)r.missing, (long long)r.wrong,
+               r.example);
     if (r.orphans) printf("; %lld that no row names, removed by the server in an hour", (long long)r.orphans);
     puts("");
     return sound ? 0 : 1;

@@ -143,22 +143,6 @@ static bool print_mistake(void *ctx, const struct import_mistake *m)
     return true;
 }
 
-/* As whom: --user, else the system. */
-static bool become(struct desk *d, const struct options *o)
-{
-    const char *login = option(o, "user", NULL);
-    if (!login) return true;
-    int64_t id = desk_user(d, login);
-    struct principal *p = id ? principal_load(d->db, d->set->catalog, id, &d->error) : NULL;
-    if (!p) return false;
-    principal_unref(d->system);
-    d->system = p;
-    context_init(&d->context, d->set->catalog, d->db, p, &d->arena, &d->error);
-    d->context.hooks = &script_hooks;
-    d->context.script = d->script;
-    return true;
-}
-
 static int rows(const struct options *o, const char *collection)
 {
     struct desk d;
@@ -171,7 +155,7 @@ static int rows(const struct options *o, const char *collection)
     d.context.automation = true;
     const struct entity *e = catalog_collection(d.set->catalog, str_of(collection));
     if (!e) error_set(&d.error, ERROR_NOT_FOUND, "there is no collection %s", "нет коллекции %s", collection);
-    bool ok = e && become(&d, o) && read_options(&d, o, &options) &&
+    bool ok = e && desk_become(&d, option(o, "user", NULL)) && read_options(&d, o, &options) &&
               import_probe(&d.context, e, file, str_of(option(o, "charset", "")), &options) &&
               add(&d, e, &options, &id) && (j = import_job_open(&d.context, id, file)) && run(&d, j);
     if (j) {
