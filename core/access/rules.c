@@ -158,6 +158,35 @@ static bool rule_sql(const struct principal *p, const struct rule *r, const char
     return fine(q);
 }
 
+/* Roles share lists of rules: each of somebody's roles has its own copy of the same ones. */
+static bool says_the_same(const struct rule *a, const struct rule *b)
+{
+    bool where = a->where_text && b->where_text ? strcmp(a->where_text, b->where_text) == 0
+                                                : a->where_text == b->where_text;
+    bool fields = a->fields && b->fields
+                      ? memcmp(a->fields, b->fields, a->entity->field_count * sizeof *a->fields) == 0
+                      : a->fields == b->fields;
+    if (!where || !fields || a->follow != b->follow || a->of != b->of ||
+        a->follow_to_count != b->follow_to_count)
+        return false;
+    for (size_t i = 0; i < a->follow_to_count; i++)
+        if (a->follow_to[i] != b->follow_to[i]) return false;
+    return true;
+}
+
+/* Said already by a rule before `r`? Said twice it would be compiled twice, and where rules follow rules,
+ * that is a power of the number of roles. */
+static bool repeats(const struct principal *p, const struct rule *r)
+{
+    for (size_t i = 0; i < p->role_count; i++)
+        for (size_t k = 0; k < p->roles[i]->rule_count; k++) {
+            const struct rule *before = &p->roles[i]->rules[k];
+            if (before == r) return false;
+            if (concerns(before, r->entity, r->action) && says_the_same(before, r)) return true;
+        }
+    return false;
+}
+
 struct rows_state {
     const struct principal *p;
     const char *alias;
@@ -171,7 +200,7 @@ struct rows_state {
 static bool add_rule(void *ctx, const struct rule *r)
 {
     struct rows_state *s = ctx;
-    if (s->field && !grants(r, s->field)) return true;
+    if ((s->field && !grants(r, s->field)) || repeats(s->p, r)) return true;
     if (s->count++) sql_add(s->q, " OR ");
     s->failed = !rule_sql(s->p, r, s->alias, s->q, s->depth);
     return !s->failed;
