@@ -310,12 +310,20 @@ static int plain_find(lua_State *L, struct str s, struct str p, size_t from)
     return 2;
 }
 
+/* A text without them is looked for as it is: it may hold ")" and "]". */
+static bool has_specials(struct str p)
+{
+    for (size_t i = 0; i < p.n; i++)
+        if (p.p[i] && strchr("^$*+?.([%-", p.p[i])) return true;
+    return false;
+}
+
 static int search(lua_State *L, bool find)
 {
     struct str s = argument(L, 1), p = argument(L, 2);
     size_t from = initial(L, 3, s.n);
     if (from > s.n) return luaL_pushfail(L), 1;
-    if (find && lua_toboolean(L, 4)) return plain_find(L, s, p, from);
+    if (find && (lua_toboolean(L, 4) || !has_specials(p))) return plain_find(L, s, p, from);
     bool anchored = p.n && p.p[0] == '^';
     if (anchored) p.p++, p.n--;
     struct match m = start(L, s, p);

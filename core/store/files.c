@@ -103,7 +103,7 @@ static bool walk_folder(const char *folder, content_visitor *each, void *ctx, st
     if (!d) return errno == ENOENT ? true : failed(e, "the folder of files cannot be read");
     for (const struct dirent *f; ok && (f = readdir(d));) {
         unsigned char hash[FILES_HASH];
-        char path[FILES_PATH + 260];
+        char path[FILES_PATH + 512];
         struct stat st;
         if (!hash_of_name(f->d_name, hash)) continue;
         snprintf(path, sizeof path, "%s/%s", folder, f->d_name);

@@ -81,16 +81,22 @@ function check.one_of(word, place, attribute, value, allowed)
   for _, name in ipairs(allowed) do
     if value == name then return true end
   end
-  local text, best = near(value, allowed)
-  check.fail(place, word .. ": \"" .. attribute .. "\" is one of " .. table.concat(allowed, ", ") .. ", not \"" .. tostring(value) .. "\"" .. text, best)
+  local text, best = near(type(value) == "string" and value or "", allowed)
+  check.fail(place, word .. ": \"" .. attribute .. "\" is one of " .. table.concat(allowed, ", ") .. ", not " .. check.said(value) .. text, best)
   return false
+end
+
+--- A value as messages show it.
+function check.said(value)
+  if type(value) == "string" or type(value) == "number" then return "\"" .. value .. "\"" end
+  return value == nil and "nothing" or "a " .. type(value)
 end
 
 --- A name: small letters, digits and "_", beginning with a letter.
 function check.name(word, place, name)
   if type(name) ~= "string" or not string.find(name, "^[a-z][a-z0-9_]*$") or #name > 48 or string.find(name, "^perigee_") or string.find(name, "^search_")
     or string.find(name, "^sqlite_") then
-    check.fail(place, word .. ": \"" .. tostring(name) .. "\" is not a good name: use small letters, digits and _")
+    check.fail(place, word .. ": " .. check.said(name) .. " is not a good name: use small letters, digits and _")
     return false
   end
   return true

@@ -21,6 +21,7 @@ local results = { "text", "integer", "decimal", "money", "percent", "boolean", "
 -- Positional values of option { "a", { "b", en = "B", ru = "Б" } } become a list; labels stand with the value or in `labels`.
 local function take_options(field, declared)
   local options = {}
+  if type(declared) ~= "table" then return options end
   for i, option in ipairs(declared) do
     local value, label = option, nil
     if type(option) == "table" then

@@ -150,6 +150,7 @@ end)
 
 core.export("extend", function(name)
   local place = check.place()
+  if not check.name("extend", place, name) then return function() end end
   return function(declared)
     if not check.attributes("extend", place, declared, { fields = "table", index = "table" }) then return end
     local plugin = core.plugin()

@@ -47,6 +47,9 @@ core.export("pipeline", function(name)
   local place = check.place()
   check.name("pipeline", place, name)
   return function(declared)
+    if type(declared) ~= "table" then
+      return check.fail(place, "pipeline takes a table: pipeline \"code\" { … }, not a " .. type(declared))
+    end
     local named, stages, seen = {}, {}, {}
     for key, value in pairs(type(declared) == "table" and declared or {}) do
       if math.type(key) ~= "integer" then named[key] = value end
@@ -144,6 +147,9 @@ core.export("chain", function(code)
   local place = check.place()
   check.name("chain", place, code)
   return function(declared)
+    if type(declared) ~= "table" then
+      return check.fail(place, "chain takes a table: chain \"code\" { … }, not a " .. type(declared))
+    end
     local tasks, seen, label = {}, {}, nil
     for key, value in pairs(type(declared) == "table" and declared or {}) do
       if math.type(key) ~= "integer" then

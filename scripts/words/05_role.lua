@@ -15,6 +15,10 @@ end
 
 core.export("allow", function(declared)
   local place = check.place()
+  if type(declared) ~= "table" then
+    check.fail(place, "allow takes a table: allow { \"read\", \"opportunity\" }, not a " .. type(declared))
+    return { is_rule = true, bad = true }
+  end
   local named = {}
   for key, value in pairs(type(declared) == "table" and declared or {}) do
     if math.type(key) ~= "integer" then named[key] = value end
@@ -43,12 +47,13 @@ core.export("role", function(code)
     if named.all then check.one_of("role", place, "all", named.all, { "read", "write" }) end
     local function take(list)
       for i, rule in ipairs(list) do
-        if type(rule) == "table" and rule.is_rule then rules[#rules + 1] = rule
+        if type(rule) == "table" and rule.is_rule then rules[#rules + 1] = not rule.bad and rule or nil
         elseif type(rule) == "table" and rule[1] then take(rule) -- a shared list of rules
         else check.fail(place, "role: member " .. i .. " is not a rule: write allow { … }") end
       end
     end
-    take(type(declared) == "table" and declared or {})
+    if type(declared) == "table" then take(declared)
+    else check.fail(place, "role takes a table: role \"code\" { … }, not a " .. type(declared)) end
     core.declare("role", {
       file = place.file, line = place.line, code = code, label = check.label("role \"" .. tostring(code) .. "\"", place, named.label, code), all = named.all,
       partner = named.partner or false, rules = rules,

@@ -13,6 +13,7 @@ end
 core.export("on", function(entity, point, f)
   local place = check.place()
   if not check.one_of("on", place, "event", point, points) or not needs_function("on", place, f) then return end
+  if type(entity) ~= "string" then return check.fail(place, "on names an entity, not " .. check.said(entity)) end
   core.declare("hook", { file = place.file, line = place.line, entity = entity, point = point, fn = core.fn(f), plugin = core.plugin() })
 end)
 
@@ -46,7 +47,7 @@ core.export("route", function(method, path, declared, f)
   if not check.attributes("route", place, declared, { allow = { "string", "table" } }) or not needs_function("route", place, f) then return end
   check.one_of("route", place, "method", method, { "GET", "POST", "PUT", "PATCH", "DELETE" })
   if type(path) ~= "string" or not string.find(path, "^/api/v1/x/[a-z0-9_/-]+$") then
-    check.fail(place, "route: a path begins with /api/v1/x/, not \"" .. tostring(path) .. "\"")
+    check.fail(place, "route: a path begins with /api/v1/x/, not " .. check.said(path))
   end
   local roles = check.texts("route", place, "allow", declared.allow)
   if #roles == 0 then check.fail(place, "route needs \"allow\": the roles that may call it, or \"*\" for everybody signed in") end
@@ -72,7 +73,8 @@ core.export("every", function(spec, name, f)
   local place = check.place()
   if not needs_function("every", place, f) then return end
   check.name("every", place, name)
-  local text = tostring(spec)
+  if type(spec) ~= "string" then return check.fail(place, "every begins with a text such as \"15m\", not with " .. check.said(spec)) end
+  local text = spec
   if string.find(text, "^%S+%s+%S+%s+%S+%s+%S+%s+%S") then
     core.declare("timer", { file = place.file, line = place.line, spec = text, name = name, cron = text, fn = core.fn(f) })
     return

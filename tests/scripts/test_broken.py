@@ -202,6 +202,20 @@ BROKEN = [
     ("every('1d at 25:00', 'e', function() end)", ['1: every begins with "15m", "1d", "1d at 06:00" or is a cron expression, not "1d at 25:00"']),
     ("portal 'o' {}", ['1: portal needs "path"']),
 
+    # nonsense
+    ("entity(nil)({})", ["1: entity \"x\" needs \"fields\"", "1: entity: nothing is not a good name: use small letters, digits and _"]),
+    ("role({}){}", ["1: role: a table is not a good name: use small letters, digits and _"]),
+    ("role 'r' 'x'", ["1: role takes a table: role \"code\" { … }, not a string"]),
+    ("allow(5)", ['1: allow takes a table: allow { "read", "opportunity" }, not a number']),
+    ("role 'r' { allow(5) }", ['1: allow takes a table: allow { "read", "opportunity" }, not a number']),
+    ("on()", ['1: on: "event" is one of before_create, after_create, before_change, after_change, before_delete, after_delete, not nothing']),
+    ("on({}, 'before_create', function() end)", ["1: on names an entity, not a table"]),
+    ("every({}, 'x', function() end)", ['1: every begins with a text such as "15m", not with a table']),
+    ("pipeline 'q' 'x'", ['1: pipeline takes a table: pipeline "code" { … }, not a string']),
+    ("chain 'k' 'x'", ['1: chain takes a table: chain "code" { … }, not a string']),
+    ("extend(5){}", ['1: extend: "5" is not a good name: use small letters, digits and _']),
+    ("option(5)", ["1: option takes a table: option { … }, not a number"]),
+
     # all at once
     ("entity 'c' { fields = {\n  x = text { requird = true },\n  y = ref { to = 'zzz' },\n} }\nrole 'r' { allow { 'read', 'zz' } }\non('yy', 'before_create', print)",
      ['2: text has no attribute "requird"; did you mean "required"?', '3: y: there is no entity "zzz"', '5: allow: there is no entity "zz"',
