@@ -82,11 +82,14 @@ static bool set_limit(const struct script_state *s, enum script_abort aborted, s
     }
 }
 
+/* Where it was; else where the function that runs was declared (the words run some on behalf of a script). */
 static void take_spot(const struct script_state *s, struct error *e)
 {
-    if (s->spot.line == 0) return;
-    e->file = arena_dup(e->arena, str_of(s->spot.file));
-    e->line = s->spot.line;
+    struct place p = s->frame_count ? s->frames[s->frame_count - 1] : (struct place){0};
+    if (s->spot.line) p = (struct place){s->spot.file, s->spot.line};
+    if (p.line == 0) return;
+    e->file = arena_dup(e->arena, str_of(p.file));
+    e->line = p.line;
 }
 
 static void log_failure(const struct script_state *s, const struct error *e, struct str text)

@@ -229,7 +229,7 @@ struct tester *tester_open(struct script_set *scripts, struct db *db, const stru
     /* The same scripts again, for the words; their limits are not those of tests. */
     struct script_config config = scripts->config;
     config.limits[SCRIPT_JOB] = (struct script_limits){
-        .time_ms = 60000, .memory = (size_t)256 << 20, .rows = 10000000, .queries = 1000000};
+        .time_ms = 600000, .memory = (size_t)256 << 20, .rows = 10000000, .queries = 1000000};
     t->own = script_load(&config, e);
     t->crm = t->own ? script_state_new(scripts, e) : NULL;
     t->state = t->crm ? script_state_new(t->own, e) : NULL;
