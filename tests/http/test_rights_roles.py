@@ -384,3 +384,51 @@ def test_actions_explain_to_those_who_may_know_the_scripts(house):
     assert move["rules"][0]["matched"] is True and move["rules"][0]["file"] == "workflows/roles.lua" and move["rules"][0]["line"] > 0
     plain = [a for a in house.lena.get(f"opportunities/{deal}/actions").json if a["name"] == "move"][0]
     assert "rules" not in plain and plain["enabled"] is False and plain["reason"]
+
+
+# ---- fields ----
+
+
+def test_marketing_writes_marketing_fields_only(house):
+    mary = house.server.user("mary2", "crm_marketeer", "--direction", "cloud")
+    contact = house.admin.made("contacts", name="Kay", direction="hardware", responsible=house.id["hugo"])["id"]
+    assert mary.patch("contacts/" + contact, {"consent": True, "language": "ru"}).status == 200
+    refused = mary.patch("contacts/" + contact, {"consent": False, "name": "x", "phone": None})
+    assert refused.status == 403 and refused.json["code"] == "field_forbidden"
+    assert {e["pointer"] for e in refused.json["errors"]} == {"/name", "/phone"}  # every one that is refused, and nothing was written
+    assert house.admin.get("contacts/" + contact).json["consent"] is True
+    assert mary.post("contacts", {"name": "x"}).status == 403 and mary.delete("contacts/" + contact).status == 403
+
+
+def test_a_field_granted_on_some_rows_tells_nothing_of_the_others(house):
+    """A salesperson reads the name of every colleague, and all of their own record."""
+    house.admin.patch("users/" + house.id["boss"], {"phone": "+7 495 999-88-77", "email": "boss@secret.example"})
+    house.admin.patch("users/" + house.id["hugo"], {"phone": "+7 495 777-00-11", "email": "hugo@own.example"})
+    hugo = house.hugo
+    boss = hugo.get("users/" + house.id["boss"]).json
+    assert boss["name"] == "Boss" and not {"phone", "email", "roles", "manager", "groups"} & set(boss)
+    assert hugo.get("users/" + house.id["hugo"]).json["phone"] == "+74957770011"
+    ids = lambda **query: {u["id"] for u in hugo.get("users", limit=500, **query).json["items"]}
+    assert ids(filter="phone is not null") == {house.id["hugo"]}
+    assert ids(filter='roles = "crm_manager"') == set() and ids(filter='email ends "secret.example"') == set()
+    assert house.id["boss"] in ids(filter='not (phone = "+74959998877")') and house.id["boss"] in ids(filter="phone is null")
+    assert ids(filter='manager.phone = "+74959998877"') == set() and ids(filter='manager.email contains "secret"') == set()
+    everything = json.dumps([hugo.get("users", sort="phone", limit=500).json, hugo.get("users", sort="-email", limit=500).json,
+                             hugo.get("users/aggregate", group_by="phone", count=1).json, hugo.get("users/aggregate", max="email", min="phone").json,
+                             hugo.get("users/board", group_by="language").json, hugo.get("opportunities", expand="responsible,created_by").json])
+    csv = hugo("GET", "users", headers={"Accept": "text/csv"}).body.decode()
+    for text in (everything, csv):
+        assert "9998877" not in text and "secret.example" not in text
+    order = [u["id"] for u in hugo.get("users", sort="phone", limit=500).json["items"]]
+    assert order[0] == house.id["hugo"] and order[1:] == sorted(order[1:])  # the others count as missing: their phones order nothing
+    timeline = hugo.get(f"users/{house.id['boss']}/timeline").json
+    assert "9998877" not in json.dumps(timeline)
+    refused = hugo.patch("users/" + house.id["boss"], {"phone": None}, {"If-Match": '"0"'})
+    assert refused.status in (403, 412) and "9998877" not in refused.body.decode()
+
+
+def test_what_a_stale_change_shows_is_what_one_may_read(house):
+    staff = house.admin.made("users", login="stale.one", name="Stale", partner=house.partner, roles=["crm_partner"])["id"]
+    house.admin.patch("users/" + staff, {"manager": house.id["boss"], "phone": "+7 495 123-45-67"})
+    refused = house.supervisor.patch("users/" + staff, {"phone": "+7 495 765-43-21"}, {"If-Match": '"1"'})
+    assert refused.status == 412 and refused.json["current"]["phone"] == "+74951234567" and "manager" not in refused.json["current"]
