@@ -386,6 +386,20 @@ def test_actions_explain_to_those_who_may_know_the_scripts(house):
     assert "rules" not in plain and plain["enabled"] is False and plain["reason"]
 
 
+def test_an_administrator_asks_what_somebody_else_may_do(house):
+    deal = house.deal("hugo", "hardware")
+    move = lambda person, **query: [a for a in person.get(f"opportunities/{deal}/actions", **query).json if a["name"] == "move"][0]
+    theirs = move(house.admin, user=house.id["hugo"])
+    assert theirs["enabled"] is move(house.hugo)["enabled"] is True
+    assert {r["role"] for r in theirs["rules"]} == {"crm_sales"} and any(r["matched"] for r in theirs["rules"])
+    far = move(house.admin, user=house.id["sam"])
+    assert far["enabled"] is False and not any(r["matched"] for r in far["rules"])  # although sam cannot even read it
+    for person in (house.hugo, house.boss, house.reader):
+        assert person.get(f"opportunities/{deal}/actions", user=house.id["lena"]).status in (403, 404)
+    assert house.admin.get(f"opportunities/{deal}/actions", user="x").status == 400
+    assert house.admin.get(f"opportunities/{deal}/actions", user="05abhrd8hnz0n").status == 404
+
+
 # ---- fields ----
 
 
