@@ -2,7 +2,7 @@
 -- partner's staff write is for both sides; an internal comment is never told to them.
 
 local function each_mention(text, f)
-  for login in string.gmatch(" " .. text, "[%s(,;]@([%w._-]+)") do f((string.gsub(login, "[._-]+$", ""))) end
+  for login in string.gmatch(" " .. (text or ""), "[%s(,;]@([%w._-]+)") do f((string.gsub(login, "[._-]+$", ""))) end
 end
 
 -- "@anna" names a colleague by login. Whoever may not see the record is not told of it and is not listed.

@@ -2,6 +2,7 @@
 
 rule("view", function(view, before)
   if before and view.entity == before.entity and view.filter == before.filter then return end
+  if not view.entity then return end -- its absence is told with the other required fields
   local code, words = crm.filter_problem(view.entity, view.filter)
   if code then reject(code, words, { field = code == "bad_filter" and "filter" or "entity" }) end
 end)
