@@ -165,6 +165,22 @@ def test_a_requirement_added_in_settings_holds_for_the_next_move(admin, manager)
     assert move(manager, deal, "qualification").status == 200
 
 
+def test_a_setting_without_a_code_gets_one_of_its_name(admin, manager):
+    n = next(counter)
+    chain = admin.made("chains", name={"en": f"Site visit {n}", "ru": "Выезд"}, stage="qualification")
+    assert chain["code"] == f"site_visit_{n}"
+    step = admin.made("chain_steps", chain=chain["code"], title={"en": "Go there", "ru": "Выехать"}, order=1, due="1d")
+    assert step["code"] == f"site_visit_{n}.go_there"
+    russian = [admin.made("industries", name="Горное дело — щебень")["code"] for _ in range(2)]
+    assert russian == ["gornoe_delo_scheben", "gornoe_delo_scheben_2"]
+    try:
+        assert step["code"] in tasks_of(manager, walk(manager, new_deal(manager), "qualification"))
+    finally:
+        admin.patch("chains/" + chain["id"], {"active": False})
+    refused = admin.post("stages", {"order": 3})
+    assert codes(refused) >= {("/name", "required")}
+
+
 # ---- comments, followers, notifications ----
 
 def notes(who, **filters):
