@@ -14,6 +14,7 @@
 #define PIECE ((size_t)256 << 10)
 #define ENOUGH ((size_t)256 << 10) /* bytes that may wait for the client */
 #define AT_ONCE 16
+#define SNAPSHOT_NS UINT64_C(60000000000) /* a client that takes longer gets the rest from a newer one */
 
 /* A large sort goes to a temporary file; what lies in the cache serves nobody a second time; pages that are
  * mapped would count as memory of the server. */
@@ -35,7 +36,7 @@ static bool start(struct call *c, struct export_call *ex)
     struct query q = records_query(c);
     ex->db = db_open(c->app->path, DB_READ, &c->error);
     return ex->db && db_exec(ex->db, settings, &c->error) &&
-           (ex->rows = export_start(&c->context, ex->db, &q, ex->format));
+           (ex->rows = export_start(&c->context, ex->db, &q, ex->format, SNAPSHOT_NS));
 }
 
 static bool piece(struct call *c)

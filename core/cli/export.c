@@ -36,7 +36,7 @@ static bool write_rows(struct desk *d, struct db *own, const struct query *q, en
     struct buf out;
     bool done = false;
     struct context c = d->context;
-    struct export *x = export_start(&d->context, own, q, format);
+    struct export *x = export_start(&d->context, own, q, format, UINT64_MAX);
     arena_init(&arena, (size_t)64 << 20);
     buf_init(&out, (size_t)64 << 20);
     c.arena = &arena;

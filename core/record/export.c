@@ -2,6 +2,7 @@
  * one of list_plan, without a limit; where the first sort key may be missing there are two, one after the
  * other. */
 #include "base/calendar.h"
+#include "base/clock.h"
 #include "base/csv.h"
 #include "base/decimal.h"
 #include "base/id.h"
@@ -22,11 +23,16 @@ struct export
     struct arena cells;    /* of one row */
     struct principal *who; /* held: the sets of env are its own */
     struct filter_env env;
-    struct plan *plans[2]; /* in the order of reading */
+    struct query query;
+    struct sort sort;
+    uint64_t snapshot_ns, begun_at; /* how old a snapshot may get; when this one began (clock_mono) */
+    struct plan *plans[2];          /* in the order of reading */
+    int phases[2];
     size_t plan_count, at;
     const size_t *order; /* of the columns of CSV: as the client named them */
     struct stmt *rows;   /* of plans[at]; NULL: not begun */
     bool begun;          /* the header is written */
+    bool on_row;         /* `rows` stands on a row, which is written */
 };
 
 /* ---- CSV ---- */
@@ -138,22 +144,22 @@ static bool order_columns(struct context *c, struct export *x, struct str fields
 
 static bool compile(struct context *c, struct export *x, const struct query *q)
 {
-    struct sort sort;
     struct cursor start = {.given = false};
-    if (!query_readable(c, q->entity) || !sort_parse(c, q->entity, q->sort, &sort)) return false;
-    bool two = sort.count && sort.terms[0].nullable;
-    int first = two && sort.terms[0].descending ? 1 : 0;
+    if (!query_readable(c, q->entity) || !sort_parse(c, q->entity, q->sort, &x->sort)) return false;
+    bool two = x->sort.count && x->sort.terms[0].nullable;
+    int first = two && x->sort.terms[0].descending ? 1 : 0;
     for (int i = 0; i < (two ? 2 : 1); i++) {
         struct plan *p =
-            list_plan(c, q, &sort, &start, i == 0 ? first : 1 - first, NULL, START_FILTER, STR(""));
+            list_plan(c, q, &x->sort, &start, i == 0 ? first : 1 - first, NULL, START_FILTER, STR(""));
         if (!p) return false;
+        x->phases[x->plan_count] = i == 0 ? first : 1 - first;
         x->plans[x->plan_count++] = p;
     }
     return order_columns(c, x, q->fields);
 }
 
 struct export *export_start(struct context *c, struct db *own, const struct query *q,
-                            enum export_format format)
+                            enum export_format format, uint64_t snapshot_ns)
 {
     struct export *x = calloc(1, sizeof *x);
     if (!x) return error_no_memory(c->error), NULL;
@@ -163,6 +169,9 @@ struct export *export_start(struct context *c, struct db *own, const struct quer
     x->db = own;
     x->format = format;
     x->entity = q->entity;
+    x->query = *q;
+    x->snapshot_ns = snapshot_ns;
+    x->begun_at = clock_mono();
     arena_init(&x->arena, (size_t)1 << 20);
     arena_init(&x->cells, CELL_ARENA);
     if (compile(c, x, q) && db_begin(own, false, c->error)) return x;
@@ -200,6 +209,35 @@ static bool open_rows(struct context *c, struct export *x)
     return true;
 }
 
+/* A new snapshot: the same list, behind the row that was written last. */
+static bool renew(struct context *c, struct export *x)
+{
+    struct context mine = *c;
+    struct cursor cursor;
+    int phase = x->phases[x->at];
+    mine.catalog = x->catalog;
+    mine.who = x->who;
+    mine.env = x->env;
+    if (!query_read_keys(c, x->plans[x->at], x->rows, phase, &cursor)) return false;
+    db_release(x->rows);
+    x->rows = NULL;
+    x->on_row = false;
+    db_rollback(x->db);
+    if (!db_begin(x->db, false, c->error)) return false;
+    x->begun_at = clock_mono();
+    struct plan *p = list_plan(&mine, &x->query, &x->sort, &cursor, phase, NULL, START_FILTER, STR(""));
+    if (!p) return false;
+    plan_drop(x->plans[x->at]);
+    x->plans[x->at] = p;
+    for (size_t i = 0; i < x->sort.count; i++) { /* what is bound lives as long as the plan */
+        struct value *v = &cursor.keys[i];
+        if (v->type == VALUE_TEXT && !(v->s = arena_str(&p->arena, v->s)).p) return error_no_memory(c->error);
+    }
+    if (!open_rows(c, x)) return false;
+    plan_bind_cursor(p, x->rows, &cursor);
+    return true;
+}
+
 static bool write_row(struct context *c, struct export *x, const struct plan *p, struct buf *out)
 {
     if (x->format == EXPORT_CSV) return csv_row(c, x, p, out);
@@ -212,18 +250,21 @@ bool export_more(struct context *c, struct export *x, size_t enough, struct buf 
 {
     *done = false;
     if (!x->begun && x->format == EXPORT_CSV) csv_header(x, x->plans[0], out);
+    bool old = x->on_row && clock_mono() - x->begun_at >= x->snapshot_ns;
     x->begun = true;
+    if (old && !renew(c, x)) return false;
     while (x->at < x->plan_count) {
         const struct plan *p = x->plans[x->at];
         enum step step = STEP_DONE;
         if (!open_rows(c, x)) return false;
         while (out->n < enough && !out->failed && (step = stmt_step(x->rows, c->error)) == STEP_ROW)
-            if (!write_row(c, x, p, out)) return false;
+            if (!(x->on_row = write_row(c, x, p, out))) return false;
         if (out->failed) return error_no_memory(c->error);
         if (step == STEP_ERROR) return false;
         if (out->n >= enough) return true;
         db_release(x->rows);
         x->rows = NULL;
+        x->on_row = false;
         x->at++;
     }
     *done = true;

@@ -265,6 +265,17 @@ struct stmt *plan_row(struct context *c, const struct entity *e, enum row_statem
     return s;
 }
 
+void plan_bind_cursor(const struct plan *p, struct stmt *s, const struct cursor *cursor)
+{
+    for (size_t i = 0; i < p->cursor_count; i++) {
+        int k = p->cursor_key[i];
+        if (k < 0)
+            stmt_bind_int(s, p->cursor_bind[i] + 1, cursor->id);
+        else
+            stmt_bind_value(s, p->cursor_bind[i] + 1, cursor->keys[k]);
+    }
+}
+
 struct stmt *plan_start(struct context *c, const struct plan *p)
 {
     if (p->searches && !search_flush(c->db, c->error)) return NULL;

@@ -133,6 +133,11 @@ struct group {
 struct plan *list_plan(struct context *c, const struct query *query, const struct sort *sort,
                        const struct cursor *cursor, int phase, const struct group *g, enum start start,
                        struct str key);
+/* Where the list stands: the keys and id of the row that the statement is on; texts in the context's arena.
+ */
+bool query_read_keys(struct context *c, const struct plan *p, struct stmt *s, int phase, struct cursor *out);
+/* The values of a cursor into a statement of a plan that was made for one. */
+void plan_bind_cursor(const struct plan *p, struct stmt *s, const struct cursor *cursor);
 bool query_readable(struct context *c, const struct entity *e);
 /* "items":[…],"next":… of one column of a board, into an open object. */
 bool query_group_page(struct context *c, const struct query *q, const struct field *field, struct value key,

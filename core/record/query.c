@@ -269,7 +269,7 @@ struct page {
     struct cursor last;
 };
 
-static bool read_keys(struct context *c, const struct plan *p, struct stmt *s, int phase, struct cursor *out)
+bool query_read_keys(struct context *c, const struct plan *p, struct stmt *s, int phase, struct cursor *out)
 {
     *out = (struct cursor){.given = true, .phase = phase, .id = stmt_int(s, 0)};
     for (size_t i = 0; i < p->sort.count; i++) {
@@ -295,7 +295,7 @@ static bool run_rows(struct context *c, const struct plan *p, const struct entit
         }
         if (!select_write_row(c, p, e, s, page->out)) return false;
         page->count++;
-        if (page->count == page->limit && !read_keys(c, p, s, phase, &page->last)) return false;
+        if (page->count == page->limit && !query_read_keys(c, p, s, phase, &page->last)) return false;
     }
     return step == STEP_DONE;
 }
@@ -312,13 +312,7 @@ static bool run_phase_from(struct context *c, const struct query *query, const s
     struct stmt *s = p ? plan_start(c, p) : NULL;
     bool ok = false;
     if (s) {
-        for (size_t i = 0; i < p->cursor_count; i++) {
-            int k = p->cursor_key[i];
-            if (k < 0)
-                stmt_bind_int(s, p->cursor_bind[i] + 1, cursor->id);
-            else
-                stmt_bind_value(s, p->cursor_bind[i] + 1, cursor->keys[k]);
-        }
+        plan_bind_cursor(p, s, cursor);
         if (g) stmt_bind_value(s, p->group_bind + 1, g->key);
         stmt_bind_int(s, p->limit_bind + 1, page->limit - page->count + 1);
         ok = run_rows(c, p, query->entity, s, phase, page);

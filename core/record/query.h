@@ -48,14 +48,17 @@ bool query_timeline(struct context *c, const struct entity *e, int64_t id, int64
                     struct buf *out);
 
 /* A whole list as CSV or NDJSON, in constant memory: rows go from the statement to the text, and the
- * statement stays open between two pieces, so that all of them are of one snapshot and one order.
+ * statement stays open between two pieces, so that all of them are of one snapshot and one order. A snapshot
+ * older than `snapshot_ns` is given up at the next piece, since the database's log cannot be cut while it is
+ * held: the export goes on behind its last row in a new one, as pages do.
  *
  * `own` is a connection that nobody else uses while the export lives (not owned). Any thread may ask for the
- * next piece, one at a time. What the caller may read is decided at the start. */
+ * next piece, one at a time. What the caller may read is decided at the start. The texts of `q` must live as
+ * long as the export. */
 enum export_format { EXPORT_CSV, EXPORT_NDJSON };
 struct export;
 struct export *export_start(struct context *c, struct db *own, const struct query *q,
-                            enum export_format format);
+                            enum export_format format, uint64_t snapshot_ns);
 /* Appends rows until `out` has `enough` bytes; *done at the end. */
 bool export_more(struct context *c, struct export *x, size_t enough, struct buf *out, bool *done);
 void export_free(struct export *x); /* NULL is allowed */

@@ -104,7 +104,8 @@ static struct str key_of(struct context *c, const struct sql *q, struct buf *b)
     for (size_t i = 0; i < c->catalog->entity_count; i++)
         if (c->catalog->entities[i]->server && names(sql, c->catalog->entities[i]->name)) return none;
     buf_str(b, sql);
-    pack(b, value_number((int64_t)c->catalog->version, 0)); /* a reload may write what the log does not tell */
+    pack(b,
+         value_number((int64_t)c->catalog->version, 0)); /* a reload may write what the log does not tell */
     for (size_t i = 0; i < q->bind_count; i++) {
         struct value v;
         if (q->binds[i].kind == BIND_NOW || !bind_resolve(&q->binds[i], &c->env, c->arena, &v)) return none;

@@ -300,7 +300,9 @@ static void test_an_export_is_the_list(void **state)
         size_t wanted = expected(&v, rows);
         struct query q = {
             .entity = w.thing, .filter = str_of(v.filter), .sort = str_of(v.sort), .fields = STR("id")};
-        struct export *x = export_start(&w.context, w.db, &q, EXPORT_NDJSON);
+        uint64_t age =
+            world_chance(&w, 2) ? 0 : UINT64_MAX; /* a new snapshot for each piece, or one for all */
+        struct export *x = export_start(&w.context, w.db, &q, EXPORT_NDJSON, age);
         assert_non_null(x);
         buf_init(&out, 1 << 22);
         while (!done) {
