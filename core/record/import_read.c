@@ -214,27 +214,40 @@ size_t import_header(const struct import_reader *r, const struct str **cells)
 
 /* ---- opening ---- */
 
-static bool begin(struct import_reader *r, char delimiter, enum csv_charset charset, struct error *e)
+static bool seek(struct import_reader *r, struct error *e)
+{
+    r->at = r->filled = 0;
+    r->ended = false;
+    if (lseek(r->fd, r->place.position, SEEK_SET) >= 0) return true;
+    return error_set(e, ERROR_UNAVAILABLE, "the file cannot be read: %s", "файл не читается: %s",
+                     strerror(errno));
+}
+
+/* How the file begins says what stands between its values, wherever reading goes on. */
+static bool begin_json(struct import_reader *r, struct error *e)
 {
     struct import_place from = r->place;
-    if (from.position > 0 && lseek(r->fd, from.position, SEEK_SET) < 0)
-        return error_set(e, ERROR_UNAVAILABLE, "the file cannot be read: %s", "файл не читается: %s",
-                         strerror(errno));
-    if (r->format != IMPORT_CSV) {
-        r->window = malloc(WINDOW);
-        r->begun = r->array = from.position > 0;
-        if (!r->window) return error_no_memory(e);
-        if (from.position == 0) skip_mark(r);
-        return true;
-    }
-    if (!csv_reader_init(&r->csv, read_fd, &r->fd, delimiter, charset, from.position, from.line))
+    r->window = malloc(WINDOW);
+    if (!r->window) return error_no_memory(e);
+    skip_mark(r);
+    if (from.position == 0) return true;
+    r->begun = true;
+    r->array = skip_space(r) == '[';
+    r->place = from;
+    return seek(r, e);
+}
+
+static bool begin_csv(struct import_reader *r, char delimiter, enum csv_charset charset, struct error *e)
+{
+    struct import_row row = {0};
+    if (r->place.position > 0 && !seek(r, e)) return false;
+    if (!csv_reader_init(&r->csv, read_fd, &r->fd, delimiter, charset, r->place.position, r->place.line))
         return error_no_memory(e);
-    if (from.position > 0) return true;
+    if (r->place.position > 0) return true;
     if (csv_next(&r->csv, &r->header)) {
         r->place.position = r->header.end;
         r->place.line = r->csv.line;
     }
-    struct import_row row = {0};
     csv_mistake(&row, r->header.mistake);
     if (!row.code) return true;
     error_add(e, "header", row.code, "%s", "%s", row.mistake[e->lang]);
@@ -254,7 +267,7 @@ struct import_reader *import_reader_open(const char *path, enum import_format fo
     if (r->fd < 0)
         error_set(e, ERROR_UNAVAILABLE, "the file cannot be read: %s", "файл не читается: %s",
                   strerror(errno));
-    else if (begin(r, delimiter, charset, e))
+    else if (format == IMPORT_CSV ? begin_csv(r, delimiter, charset, e) : begin_json(r, e))
         return r;
     import_reader_close(r);
     return NULL;

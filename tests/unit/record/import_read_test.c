@@ -153,6 +153,7 @@ static void test_reading_goes_on_behind_any_row(void **state)
     check_resume(IMPORT_NDJSON, STR("{\"a\":1}\n\n{\"b\":2}\r\n3"));
     check_resume(IMPORT_JSON, STR("[ {\"a\":1} ,\n{\"b\":[2,3]}\n,4 ]\n"));
     check_resume(IMPORT_JSON, STR("[{}]"));
+    check_resume(IMPORT_JSON, STR(" {\"a\":\n1}\n"));
 }
 
 static void test_the_charset_is_looked_for_in_the_whole_file(void **state)
