@@ -209,6 +209,7 @@ bool script_run(struct script_state *s, struct context *c, enum script_kind kind
     struct error held = *e;
     const struct script_limits *l = s->set ? &s->set->config.limits[kind] : NULL;
     bool outermost = s->depth == 0;
+    if (!state_ready(s, e)) return false;
     uint64_t start = clock_mono();
     if (outermost && !begin(s, l, kind, e)) return limits_stop(s), false;
     /* Inside a coroutine the nested call runs on that coroutine: the deadline watches what runs. */

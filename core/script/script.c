@@ -209,11 +209,7 @@ void script_set_unref(struct script_set *s)
 
 struct script_state *script_state_new(struct script_set *set, struct error *e)
 {
-    struct script_state *s = state_open(set->sources, &set->config.limits[SCRIPT_LOAD], e);
-    if (!s) return NULL;
-    s->set = script_set_ref(set);
-    s->memory_max = set->config.limits[SCRIPT_HOOK].memory;
-    return s;
+    return state_reserve(set, e);
 }
 
 void script_state_free(struct script_state *s)

@@ -63,6 +63,7 @@ void script_set_unref(struct script_set *s);
 uint64_t script_sources_hash(const struct script_config *config, struct error *e);
 
 struct script_state;
+/* The scripts run in it before its first call, not now. */
 struct script_state *script_state_new(struct script_set *set, struct error *e);
 void script_state_free(struct script_state *s);
 

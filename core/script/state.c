@@ -141,6 +141,27 @@ struct script_state *state_open(const struct script_sources *sources, const stru
     return NULL;
 }
 
+struct script_state *state_reserve(struct script_set *set, struct error *e)
+{
+    struct script_state *s = calloc(1, sizeof *s);
+    if (!s) return error_no_memory(e), NULL;
+    s->sources = set->sources;
+    s->set = script_set_ref(set);
+    buf_init(&s->scratch, (size_t)1 << 20);
+    return s;
+}
+
+bool state_ready(struct script_state *s, struct error *e)
+{
+    if (s->L) return true;
+    bool ok = fill(s, &s->set->config.limits[SCRIPT_LOAD], e);
+    s->memory_max = s->set->config.limits[SCRIPT_HOOK].memory;
+    if (ok) return true;
+    if (s->L) lua_close(s->L);
+    s->L = NULL;
+    return false;
+}
+
 void state_renew(struct script_state *s)
 {
     struct arena arena;

@@ -80,6 +80,10 @@ struct script_state *state_of(lua_State *L);
  * broken. */
 struct script_state *state_open(const struct script_sources *sources, const struct script_limits *limits,
                                 struct error *e);
+/* The same later: the Lua state is made by state_ready, before the first entry (a moment of ten milliseconds,
+ * that a thread which never runs a script never has). */
+struct script_state *state_reserve(struct script_set *set, struct error *e);
+bool state_ready(struct script_state *s, struct error *e);
 void state_close(struct script_state *s);
 
 /* Makes the same state anew after its Lua state has been spoiled (file-level tables that ate all memory).
