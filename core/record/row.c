@@ -177,25 +177,28 @@ static bool write_links(struct context *c, const struct field *f, int64_t owner,
 static void bind_field(struct stmt *s, int *at, const struct record *r, const struct field *f)
 {
     stmt_bind_value(s, (*at)++, r->values[f->index]);
+    if (field_has_order(r->entity, f)) stmt_bind_value(s, (*at)++, r->values[f->index]);
     if (f->any) stmt_bind_text(s, (*at)++, str_of(r->any_entity[f->index]));
 }
 
 static bool row_insert_sql(struct sql *q, const struct entity *e)
 {
     sql_printf(q, "INSERT INTO %s (id", e->table);
-    int parameters = 1;
     for (size_t i = 1; i < e->field_count; i++) {
         const struct field *f = e->fields[i];
         if (!has_column(f)) continue;
         sql_printf(q, ", %s", f->column);
-        parameters++;
-        if (!f->any) continue;
-        sql_printf(q, ", \"%s_entity\"", f->name);
-        parameters++;
+        if (field_has_order(e, f)) sql_printf(q, ", \"%s~order\"", f->name);
+        if (f->any) sql_printf(q, ", \"%s_entity\"", f->name);
     }
     sql_add(q, ") VALUES (?");
-    for (int i = 1; i < parameters; i++)
+    for (size_t i = 1; i < e->field_count; i++) {
+        const struct field *f = e->fields[i];
+        if (!has_column(f)) continue;
         sql_add(q, ", ?");
+        if (field_has_order(e, f)) sql_add(q, ", order_key(?)");
+        if (f->any) sql_add(q, ", ?");
+    }
     sql_add(q, ")");
     return true;
 }
@@ -236,6 +239,7 @@ bool row_update(struct context *c, const struct record *r, const bool *changed)
         sql_add(&q, first ? "" : ", ");
         sql_add(&q, f->column);
         sql_add(&q, " = ?");
+        if (field_has_order(e, f)) sql_printf(&q, ", \"%s~order\" = order_key(?)", f->name);
         if (f->any) sql_printf(&q, ", \"%s_entity\" = ?", f->name);
         first = false;
     }

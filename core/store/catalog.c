@@ -133,3 +133,9 @@ enum value_type field_value_type(const struct field *f)
     default: return VALUE_TEXT;
     }
 }
+
+bool field_has_order(const struct entity *e, const struct field *f)
+{
+    return f == e->title && f->type == FIELD_TEXT && f->column && !f->localized && !e->setting &&
+           !e->server && f->index >= SYSTEM_FIELD_COUNT;
+}

@@ -346,4 +346,9 @@ const struct action_decl *catalog_action(const struct catalog *c, const struct e
 /* The value type of a field in memory. */
 enum value_type field_value_type(const struct field *f);
 
+/* The title of a plain entity has a second column, "name~order", in which its place in the order of texts is
+ * written down (order_key of db.h): an index on it needs no collation of ours, so that any SQLite can check
+ * and use the file. */
+bool field_has_order(const struct entity *e, const struct field *f);
+
 #endif

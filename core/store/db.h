@@ -8,6 +8,7 @@
  *
  * SQL functions and the collation that this engine adds:
  *   COLLATE perigee            text_compare of base/text.h
+ *   order_key(text)            its place in the order of texts, to be compared by bytes
  *   fold(text)                 text_fold; contains_fold(text, part), starts_fold, ends_fold → 0/1
  * (NULL → 0) label(text, lang)          a localized text in that language ('en', 'ru')
  *   dec_calc(a, sa, '+', b, sb, sr, …)   exact decimals from left to right, sr: scale of the step's result

@@ -187,6 +187,21 @@ static void plan_column(struct planner *p, const struct entity *e, const struct 
         arena_printf(p->arena, "add field %s.%s (%s)", e->name, f->name, field_type_name(f->type)));
 }
 
+static void plan_order(struct planner *p, const struct entity *e, const struct field *f, bool new_table)
+{
+    struct known *k = find(p, "order", e->name, f->name);
+    if (k) k->wanted = true;
+    if (k) return;
+    add(p, "order", e->name, f->name, "1",
+        new_table
+            ? ""
+            : arena_printf(
+                  p->arena,
+                  "ALTER TABLE %s ADD COLUMN \"%s~order\" TEXT; UPDATE %s SET \"%s~order\" = order_key(%s)",
+                  e->table, f->name, e->table, f->name, f->column),
+        new_table ? "" : arena_printf(p->arena, "write down the order of %s.%s", e->name, f->name));
+}
+
 static void plan_link(struct planner *p, const struct entity *e, const struct field *f)
 {
     const char *sql = schema_link(p->arena, e, f);
@@ -211,6 +226,7 @@ static void plan_table(struct planner *p, const struct entity *e)
             arena_printf(p->arena, "create table %s", e->name));
     for (size_t i = 0; i < e->field_count; i++)
         if (schema_has_column(e->fields[i])) plan_column(p, e, e->fields[i], !k);
+    if (e->title && field_has_order(e, e->title)) plan_order(p, e, e->title, !k);
 }
 
 static void plan_links(struct planner *p, const struct entity *e)
@@ -284,6 +300,12 @@ static void plan_unwanted(struct planner *p, const struct known *k)
     else if (strcmp(k->kind, "search") == 0)
         drop(p, k, arena_printf(a, "DROP TABLE IF EXISTS \"search_%s\"", k->entity),
              arena_printf(a, "no longer search %s", k->entity), false);
+    else if (strcmp(k->kind, "order") == 0 && catalog_entity(p->catalog, str_of(k->entity)))
+        drop(p, k,
+             arena_printf(
+                 a, "DROP INDEX IF EXISTS \"ix_%s_%s_order\"; ALTER TABLE \"%s\" DROP COLUMN \"%s~order\"",
+                 k->entity, k->name, k->entity, k->name),
+             "", false);
     else if (strcmp(k->kind, "link") == 0)
         drop(p, k, arena_printf(a, "DROP TABLE IF EXISTS \"%s.%s\"", k->entity, k->name),
              arena_printf(a, "DROP field %s.%s with its data", k->entity, k->name), true);

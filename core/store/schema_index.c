@@ -73,12 +73,10 @@ static void named(struct index_sink *to, const struct entity *e, const char *pre
 static void title(struct index_sink *to, const struct entity *e)
 {
     const struct field *f = e->title;
-    if (!f || f->type != FIELD_TEXT || f->localized || e->setting || e->server ||
-        f->index < SYSTEM_FIELD_COUNT)
-        return;
+    if (!f || !field_has_order(e, f)) return;
     char name[160], columns[160];
     int a = snprintf(name, sizeof name, "ix_%s_%s_order", e->name, f->name),
-        b = snprintf(columns, sizeof columns, "%s COLLATE perigee", f->column);
+        b = snprintf(columns, sizeof columns, "\"%s~order\"", f->name);
     bool fits = a > 0 && (size_t)a < sizeof name && b > 0 && (size_t)b < sizeof columns;
     to->put(to->ctx, e, fits ? name : NULL, fits ? columns : NULL, false);
 }

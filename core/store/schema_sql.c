@@ -69,6 +69,7 @@ const char *schema_table(struct arena *arena, const struct entity *e)
         if (!schema_has_column(f)) continue;
         buf_cstr(&b, ", ");
         column(&b, f, schema_required(f), NULL);
+        if (field_has_order(e, f)) buf_printf(&b, ", \"%s~order\" TEXT", f->name);
         if (f == e->code) buf_cstr(&b, " UNIQUE"); /* the parent key of references to a setting */
     }
     buf_cstr(&b, ") STRICT");

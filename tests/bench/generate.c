@@ -148,7 +148,8 @@ static void partners(void)
 {
     struct stmt *s =
         prepare("INSERT INTO partner (id, created_at, created_by, updated_at, updated_by, version, active,"
-                " name, legal_name, direction, responsible) VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?)");
+                " name, legal_name, direction, responsible, \"name~order\")"
+                " VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, order_key(?6))");
     for (int64_t i = 0; i < PARTNERS; i++) {
         int64_t id = id_of(0, i, PARTNERS), at = made_at(i, PARTNERS);
         const char *name = arena_printf(&arena, "Partner %d", (int)i + 1);
@@ -165,11 +166,11 @@ static void partners(void)
 
 static void companies(int64_t n)
 {
-    struct stmt *s =
-        prepare("INSERT INTO company (id, created_at, created_by, updated_at, updated_by, version,"
-                " active, name, legal_name, tax_id, industry, direction, responsible, partner,"
-                " lifecycle_step, name_key) VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, 'awareness', "
-                "fold(?6))");
+    struct stmt *s = prepare(
+        "INSERT INTO company (id, created_at, created_by, updated_at, updated_by, version,"
+        " active, name, legal_name, tax_id, industry, direction, responsible, partner,"
+        " lifecycle_step, name_key, \"name~order\") VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, "
+        "'awareness', fold(?6), order_key(?6))");
     static const char *const industries[] = {"finance", "retail", "it", "energy"};
     for (int64_t i = 0; i < n; i++) {
         int64_t id = id_of(1, i, n), at = made_at(i, n), who = i % 2 ? admin : pam;
@@ -192,8 +193,8 @@ static void contacts(int64_t n, int64_t company_count)
 {
     struct stmt *s =
         prepare("INSERT INTO contact (id, created_at, created_by, updated_at, updated_by, version,"
-                " active, name, position, email, phone, company, direction, responsible)"
-                " VALUES (?, ?, ?, ?, ?, 1, 1, ?, 'CIO', ?, '+74951234567', ?, ?, ?)");
+                " active, name, position, email, phone, company, direction, responsible, \"name~order\")"
+                " VALUES (?, ?, ?, ?, ?, 1, 1, ?, 'CIO', ?, '+74951234567', ?, ?, ?, order_key(?6))");
     for (int64_t i = 0; i < n; i++) {
         int64_t id = id_of(2, i, n), at = made_at(i, n), who = i % 2 ? admin : pam;
         const char *name = arena_printf(&arena, "Person %d", (int)i + 1);
@@ -260,8 +261,10 @@ static void opportunities(int64_t n)
         prepare(
             "INSERT INTO opportunity (id, created_at, created_by, updated_at, updated_by, version, active,"
             " number, name, company, contact, partner, direction, responsible, presale, amount, currency,"
-            " probability, close_date, stage, lifecycle_step, status, description, stage_since, touched_at)"
-            " VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'RUB', ?, ?, ?, ?, 'open', ?, ?2, ?2)"),
+            " probability, close_date, stage, lifecycle_step, status, description, stage_since, touched_at,"
+            " \"name~order\")"
+            " VALUES (?, ?, ?, ?, ?, 1, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'RUB', ?, ?, ?, ?, 'open', ?, ?2, ?2, "
+            "order_key(?7))"),
         prepare("INSERT INTO \"opportunity.products\" (owner, target) VALUES (?, ?)"),
         prepare(
             "INSERT INTO stage_change (id, created_at, created_by, updated_at, updated_by, version, active,"

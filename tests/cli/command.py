@@ -18,13 +18,8 @@ MASTERDATA = ROOT / "masterdata" / "crm.json"
 
 
 def open_database(data, **more):
-    """The file itself, for a look past the server. Text is ordered by a collation of Perigee's own, which any other program must supply."""
-    def order(text):
-        return text.lower().replace("ё", "е"), text
-
-    database = sqlite3.connect(data / "perigee.db", **more)
-    database.create_collation("perigee", lambda a, b: (order(a) > order(b)) - (order(a) < order(b)))
-    return database
+    """The file itself, with any SQLite: nothing of Perigee's own is needed for it."""
+    return sqlite3.connect(data / "perigee.db", **more)
 
 
 class Said:

@@ -1,6 +1,7 @@
 """Looking after an installation: backups, restoring, the log's chain, the doctor, migrations."""
 import shutil
 import sqlite3
+import subprocess
 import threading
 
 import pytest
@@ -278,3 +279,24 @@ def test_constraints_are_in_the_database_itself(data, what):
         database.execute("PRAGMA foreign_keys = ON")
         with pytest.raises(sqlite3.IntegrityError):
             database.execute(REFUSED[what])
+
+
+def test_any_sqlite_can_check_the_file(server):
+    """No index needs a collation or function of ours."""
+    admin = server.user("admin", "crm_admin")
+    for name in ("Ёж", "еж", "Яма", "apple", "Apple", "äpfel"):
+        admin.made("companies", name=name)
+    done = subprocess.run(["sqlite3", server.data / "perigee.db", "PRAGMA integrity_check; PRAGMA foreign_key_check;"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+    assert [c["name"] for c in admin.get("companies", sort="name").json["items"]] == ["Apple", "apple", "äpfel", "Ёж", "еж", "Яма"]
+
+
+def test_the_order_of_titles_is_written_down_when_a_migration_adds_it(workshop):
+    workshop.fields().run("migrate")
+    for name in ("b", "A"):
+        workshop.add(name=name)
+    sql(workshop.data, 'DROP INDEX ix_thing_name_order', 'ALTER TABLE thing DROP COLUMN "name~order"', "DELETE FROM perigee_schema WHERE kind IN ('order', 'index') AND entity = 'thing' AND name IN ('name', 'ix_thing_name_order')")
+    said = workshop.run("migrate")
+    assert said.code == 0 and "write down the order of thing.name" in said.out, said
+    assert sql(workshop.data, 'SELECT name FROM thing ORDER BY "name~order"') == [("A",), ("b",)]
+    assert workshop.run("plan").out == "nothing to change\n"

@@ -274,15 +274,9 @@ QUERIES = {
 }
 
 
-def order(text):
-    """Perigee's order of texts, without which its indices cannot be checked from outside."""
-    return text.lower().replace("ё", "е"), text
-
-
 def check_database(server):
     """In the file itself, beside the server that runs on it."""
     database = sqlite3.connect(f"file:{server.data}/perigee.db?mode=ro", uri=True)
-    database.create_collation("perigee", lambda a, b: (order(a) > order(b)) - (order(a) < order(b)))
     try:
         for what, sql in QUERIES.items():
             rows = database.execute(sql).fetchmany(3)
