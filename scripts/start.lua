@@ -121,4 +121,14 @@ for _, plugin in ipairs(core.order_plugins(manifests, core.sources(), core.confi
   environments[plugin.name] = env
   run_file(prefix .. "main.lua", env)
 end
+
+--- Runs a migration of a plugin in the plugin's environment (core/script/migrate.c).
+function core.run_migration(plugin, file)
+  local env = environments[plugin]
+  if not env then error("plugin " .. plugin .. " does not run", 0) end
+  local chunk, problem = core.compile(file, env)
+  if not chunk then error(problem, 0) end
+  chunk()
+end
+
 check.finish()

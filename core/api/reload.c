@@ -2,6 +2,7 @@
  * batches, lets the database follow and swaps; every other thread takes the new set before its next call. A
  * broken set leaves the old one in force. */
 #include "api/app.h"
+#include "script/migrate.h"
 #include "store/schema.h"
 #include "store/trail.h"
 
@@ -168,12 +169,13 @@ bool reload_changed(struct app *app)
 }
 
 /* In one transaction, or not at all. */
-static bool follow(struct db *d, const struct catalog *c, struct arena *arena, struct error *e)
+static bool follow(struct db *d, struct script_set *set, struct arena *arena, struct error *e)
 {
+    const struct catalog *c = set->catalog;
     struct schema_plan plan;
     if (!db_begin(d, true, e)) return false;
     bool ok = schema_plan(d, c, arena, &plan, e) && schema_apply(d, c, &plan, false, e) &&
-              store_epoch_bump(d, e) && db_commit(d, e);
+              script_migrate(set, d, e) && store_epoch_bump(d, e) && db_commit(d, e);
     if (!ok) {
         db_rollback(d);
         trail_forget(d);
@@ -198,7 +200,7 @@ void reload_between(void *data, void *thread_data, struct db *d)
     arena_init(&arena, (size_t)16 << 20);
     error_init(&e, &arena, LANG_EN);
     uint64_t next = atomic_load(&app->generation) + 1;
-    bool ok = follow(d, set->catalog, &arena, &e) && worker_take(w, set, next, &e);
+    bool ok = follow(d, set, &arena, &e) && worker_take(w, set, next, &e);
     if (ok) {
         pthread_mutex_lock(&app->lock);
         struct script_set *old = app->set;

@@ -5,6 +5,7 @@
 #include "api/app.h"
 #include "api/imports.h"
 #include "record/results.h"
+#include "script/migrate.h"
 #include "store/schema.h"
 
 #include <errno.h>
@@ -120,7 +121,8 @@ static bool migrate(struct db *d, const struct app *app, struct arena *arena, st
                        "сначала нужно изменить базу: запустите perigee migrate");
     for (const struct schema_step *s = plan.first; ok && s; s = s->next)
         if (s->loses) LOG(LOG_WARN, "the scripts no longer speak of stored data", log_s("step", s->words));
-    ok = ok && schema_apply(d, app->set->catalog, &plan, false, e) && db_commit(d, e);
+    ok = ok && schema_apply(d, app->set->catalog, &plan, false, e) && script_migrate(app->set, d, e) &&
+         db_commit(d, e);
     if (!ok) db_rollback(d);
     if (ok && needed) LOG(LOG_INFO, "the database follows the scripts", log_i("steps", (int64_t)needed));
     return ok;

@@ -1,6 +1,7 @@
 /* desk.c: opening the data folder for a command, and telling people what went wrong. */
 #include "base/log.h"
 #include "cli/cli.h"
+#include "script/migrate.h"
 #include "store/schema.h"
 #include "store/trail.h"
 
@@ -49,7 +50,8 @@ static bool migrate_now(struct desk *d)
     struct schema_plan plan;
     if (!store_prepare(d->db, &d->error) || !db_begin(d->db, true, &d->error)) return false;
     bool ok = schema_plan(d->db, d->set->catalog, &d->arena, &plan, &d->error);
-    ok = ok && schema_apply(d->db, d->set->catalog, &plan, false, &d->error) && db_commit(d->db, &d->error);
+    ok = ok && schema_apply(d->db, d->set->catalog, &plan, false, &d->error) &&
+         script_migrate(d->set, d->db, &d->error) && db_commit(d->db, &d->error);
     if (!ok) db_rollback(d->db);
     trail_forget(d->db);
     return ok;

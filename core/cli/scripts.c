@@ -1,6 +1,7 @@
 /* scripts.c: check, plan, migrate, serve, reload, version: commands about the scripts and the server. */
 #include "base/version.h"
 #include "cli/cli.h"
+#include "script/migrate.h"
 #include "store/schema.h"
 #include "store/trail.h"
 
@@ -53,6 +54,13 @@ static bool all_right(const struct options *o)
     return set != NULL;
 }
 
+static void print_migration(void *ctx, const char *file)
+{
+    size_t *n = ctx;
+    ++*n;
+    printf("run %s\n", file);
+}
+
 static int plan_or_migrate(int argc, char **argv, bool doing)
 {
     struct options o;
@@ -66,10 +74,13 @@ static int plan_or_migrate(int argc, char **argv, bool doing)
                   schema_plan(d.db, d.set->catalog, &d.arena, &plan, &d.error);
         for (const struct schema_step *s = ok ? plan.first : NULL; s; s = s->next)
             if (s->words[0]) printf("%s%s\n", s->words, s->loses && !drop ? " (only with --allow-drop)" : "");
-        if (ok && plan.count == 0) puts("nothing to change");
+        size_t migrations = 0;
+        ok = ok && script_migrations_pending(d.set, d.db, print_migration, &migrations, &d.error);
+        if (ok && plan.count + migrations == 0) puts("nothing to change");
         if (ok && doing)
             ok = schema_apply(d.db, d.set->catalog, &plan, drop, &d.error) &&
-                 store_epoch_bump(d.db, &d.error) && db_commit(d.db, &d.error);
+                 script_migrate(d.set, d.db, &d.error) && store_epoch_bump(d.db, &d.error) &&
+                 db_commit(d.db, &d.error);
         else
             db_rollback(d.db);
         if (!ok) {

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "record/masterdata.h"
+#include "script/migrate.h"
 #include "script/tester.h"
 #include "store/schema.h"
 #include "store/trail.h"
@@ -115,7 +116,7 @@ static bool prepare(struct bench *b, const char *masterdata)
     bool ok = schema_plan(b->db, b->set->catalog, &b->arena, &plan, &b->error) &&
               schema_apply(b->db, b->set->catalog, &plan, false, &b->error) &&
               import_masterdata(b, masterdata) && schema_seed(b->db, b->set->catalog, &b->error) &&
-              db_commit(b->db, &b->error);
+              script_migrate(b->set, b->db, &b->error) && db_commit(b->db, &b->error);
     char *testing = arena_printf(&b->arena, "%s/testing.lua", b->settings.scripts.scripts);
     if (ok && testing) b->tester = tester_open(b->set, b->db, zone, testing, stdout, &b->error);
     return b->tester != NULL;

@@ -442,3 +442,30 @@ def test_a_broken_plugin_is_refused_and_the_rest_is_in_force(tmp_path):
     assert done.returncode == 2 and "plugins/bad/main.lua:2: a plugin's field begins with its name" in done.stderr
     done = perigee("migrate", "--allow-drop", "--data", running.data, "--config", tmp_path / "config.lua", check=False)
     assert done.returncode == 2 and "plugins/bad/main.lua:2" in done.stderr, "what a broken plugin keeps is not dropped"
+
+
+def test_migrations_of_a_plugin_run_once_in_order_and_with_the_load(tmp_path):
+    plugin(tmp_path, "mig", 'extend "thing" { fields = { mig_level = integer {} } }')
+    (tmp_path / "plugins/mig/migrations").mkdir()
+    running = Scripted(tmp_path, SCRIPT, config='plugins = { "mig" }, plugin_folder = "plugins"')
+    boss = running.user("boss", "crm_admin")
+    thing = boss.made("things", name="x")
+    (tmp_path / "plugins/mig/migrations/001_fill.lua").write_text('for _, t in ipairs(crm.find("thing")) do crm.update(t, { mig_level = 1 }) end')
+    (tmp_path / "plugins/mig/migrations/002_more.lua").write_text('for _, t in ipairs(crm.find("thing")) do crm.update(t, { mig_level = t.mig_level + 10 }) end')
+    where = ("--data", running.data, "--config", tmp_path / "config.lua")
+    assert perigee("plan", *where).stdout == "run plugins/mig/migrations/001_fill.lua\nrun plugins/mig/migrations/002_more.lua\n"
+    assert boss.post("reload").status == 204
+    running.wait_for("scripts reloaded")
+    assert boss.get("things/" + thing["id"]).json["mig_level"] == 11
+    assert perigee("plan", *where).stdout == "nothing to change\n"
+    assert running.stop() == 0
+    running.start()
+    assert running.user("boss", "crm_admin").get("things/" + thing["id"]).json["mig_level"] == 11
+
+    (tmp_path / "plugins/mig/migrations/003_bad.lua").write_text('crm.create("thing", { name = "left behind" })\nerror("cannot")')
+    boss = running.user("boss", "crm_admin")
+    boss.post("reload")
+    running.wait_for("the scripts were not reloaded; the old ones stay in force")
+    assert "plugins/mig/migrations/003_bad.lua" in running.said()
+    assert boss.get("things", filter='name = "left behind"').json["items"] == []
+    assert running.stop() == 0
