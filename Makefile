@@ -15,10 +15,11 @@ ROUNDS  ?= 20
 PREFIX  ?= /usr/local
 SECONDS_EACH ?= 60
 
-PACKAGES := liblua5.4-dev libuv1-dev libsqlite3-dev node-llhttp \
-            libcurl4-openssl-dev libsodium-dev zlib1g-dev libcmocka-dev pkg-config \
-            gcc clang libclang-rt-14-dev make sqlite3 tzdata python3 python3-pytest python3-jsonschema \
-            python3-hypothesis python3-aiosmtpd lua-check wrk
+# What building and running needs, and what the tests need besides.
+PACKAGES := liblua5.4-dev libuv1-dev libsqlite3-dev node-llhttp libcurl4-openssl-dev libsodium-dev zlib1g-dev \
+            pkg-config gcc make tzdata python3
+TEST_PACKAGES := libcmocka-dev clang libclang-rt-14-dev clang-format sqlite3 chromium fonts-dejavu-core wrk lua-check \
+            python3-pytest python3-jsonschema python3-hypothesis python3-aiosmtpd
 
 LIBRARIES := lua5.4 libuv sqlite3 libcurl libsodium zlib
 WARNINGS  := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wformat=2 -Wimplicit-fallthrough \
@@ -56,7 +57,7 @@ UNIT     := $(patsubst %.c,$(BUILD)/%,$(shell find tests/unit -name '*_test.c' 2
 # One run of pytest for each: their conftest.py have the same name.
 BLACK_BOX := $(wildcard tests/cli tests/scripts tests/docs tests/rights tests/http)
 
-.PHONY: node desk all deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
+.PHONY: node desk all deps test-deps build run demo test check unit units asan bench bench-long fuzz fuzzers crash format lint install clean help rights
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -74,6 +75,9 @@ help:
 
 deps:
 	@tools/deps $(PACKAGES)
+
+test-deps: deps
+	@tools/deps $(TEST_PACKAGES)
 
 build: $(BUILD)/perigee
 
@@ -130,7 +134,7 @@ PERIGEE := PERIGEE=$(abspath $(BUILD)/perigee)
 QUIET   := $(MAKE) --no-print-directory -s
 
 # Everything: static checks, unit tests plain and under the sanitizers, short turns of the slow targets, black-box tests.
-test: deps node
+test: test-deps node
 	@$(QUIET) -j2 build units desk
 	@$(QUIET) lint unit
 	@$(BUILD)/perigee test
@@ -138,6 +142,8 @@ test: deps node
 	@$(QUIET) SANITIZE=1 BUILD=$(BUILD)/asan unit
 	@$(QUIET) fuzz SECONDS_EACH=5
 	@$(QUIET) crash ROUNDS=$(ROUNDS)
+	@cd plugins/desk && npx tsc --noEmit
+	@$(PERIGEE) node --test tests/browser/
 	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) tests/http
 	@for d in $(BLACK_BOX); do $(PERIGEE) $(PYTEST) $$d || exit 1; done
 

@@ -349,10 +349,11 @@ static void answer(const struct http_static *s, struct http_exchange *x, const s
     http_reply_field(x, STR("Cache-Control"),
                      f->immutable && !s->dev ? STR("public, max-age=31536000, immutable") : str_of(s->cache));
     if (varies) http_reply_field(x, STR("Vary"), STR("Accept-Encoding"));
-    if (same) return;
-    if (gzip) http_reply_field(x, STR("Content-Encoding"), STR("gzip"));
+    /* On a 304 too: its fields replace those that the browser has kept (RFC 9111 §3.2). */
     if (str_starts(str_of(f->type), STR("text/html")))
         http_reply_field(x, STR("Content-Security-Policy"), str_of(s->policy));
+    if (same) return;
+    if (gzip) http_reply_field(x, STR("Content-Encoding"), STR("gzip"));
     http_reply_bytes(x, f->type, buf_view(gzip ? &f->gzip : &f->content));
 }
 

@@ -1,18 +1,27 @@
-// pages.tsx: addresses and their pages: /, /{collection}, /{collection}/new, /{collection}/{id}. The first route that fits wins.
+// pages.tsx: addresses and their pages: /, /settings, /{collection}, /{collection}/board, /{collection}/new, /{collection}/{id}. The first route that fits wins.
 import type { VNode } from "preact";
 import type { Place } from "./router";
 import { entityOf } from "./schema";
 import { t } from "./i18n";
 import { Empty } from "./ui/states";
+import { BoardPage } from "./pages/board";
 import { ListPage } from "./pages/list";
 import { RecordPage } from "./pages/record";
+import { SettingsPage } from "./pages/settings";
+import { TodayPage } from "./pages/today";
 
 type Route = (parts: string[], place: Place) => VNode | null;
 
 const routes: Route[] = [
+  (parts) => (parts.length === 0 ? <TodayPage /> : null),
+  (parts) => (parts.length === 1 && parts[0] === "settings" ? <SettingsPage /> : null),
   (parts) => {
-    const found = entityOf(parts[0] ?? "opportunities");
-    return found && parts.length < 2 ? <ListPage key={found[0]} name={found[0]} entity={found[1]} /> : null;
+    const found = entityOf(parts[0] ?? "");
+    return found && parts[1] === "board" && parts.length === 2 ? <BoardPage key={`${found[0]}/board`} entity={found[1]} /> : null;
+  },
+  (parts) => {
+    const found = entityOf(parts[0] ?? "");
+    return found && parts.length === 1 ? <ListPage key={found[0]} name={found[0]} entity={found[1]} /> : null;
   },
   (parts) => {
     const found = entityOf(parts[0] ?? "");
@@ -27,5 +36,5 @@ export function pageFor(place: Place): VNode {
     const page = route(parts, place);
     if (page) return page;
   }
-  return <Empty title={t("not_found")} lead={t("not_found_lead")}><a class="button" href="/">{t("home")}</a></Empty>;
+  return <Empty page title={t("not_found")} lead={t("not_found_lead")}><a class="button" href="/">{t("home")}</a></Empty>;
 }

@@ -1,6 +1,7 @@
 // shell.tsx: what stands around every page: side bar from the schema, search, the person's menu.
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import { FinderButton, Finders } from "./finder";
 import { lang, t } from "./i18n";
 import { place } from "./router";
 import { schema } from "./schema";
@@ -21,7 +22,7 @@ export function Logo() {
 
 /** What people work with, in the order of the work; the rest is found under its heading. */
 const FIRST = ["opportunity", "lead", "registration", "company", "contact", "partner", "task", "activity"];
-const HIDDEN = ["line", "stage_change", "comment", "document", "folder", "follower", "notification", "view", "member", "price", "currency_rate"];
+const HIDDEN = ["user", "group", "holiday", "line", "stage_change", "comment", "document", "folder", "follower", "notification", "view", "member", "price", "currency_rate"];
 
 function NavLink({ href, icon, children }: { href: string; icon: IconName; children: ComponentChildren }) {
   const here = place.value.path === href || (href !== "/" && place.value.path.startsWith(`${href}/`));
@@ -45,9 +46,11 @@ function Sidebar({ open }: { open: boolean }) {
     <aside class={open ? "sidebar open" : "sidebar"} id="sidebar">
       <a class="brand" href="/"><Logo />{t("app")}</a>
       <nav class="nav" aria-label={t("menu")}>
+        <NavLink href="/" icon="home">{t("home")}</NavLink>
         <Entities names={FIRST} />
         <div class="nav-title">{t("other")}</div>
         <Entities names={rest} />
+        <NavLink href="/settings" icon="settings">{t("settings")}</NavLink>
       </nav>
     </aside>
   );
@@ -60,7 +63,7 @@ function PersonMenu() {
   const other = lang.value === "ru" ? "en" : "ru";
   const themes: [Theme, string][] = [["light", t("theme_light")], ["dark", t("theme_dark")], ["system", t("theme_system")]];
   return (
-    <Menu label={who.name} className="button quiet" button={<><span class="avatar" aria-hidden="true">{initials}</span><Icon name="down" /></>}>
+    <Menu label={`${initials} ${who.name}`} className="button quiet" button={<><span class="avatar" aria-hidden="true">{initials}</span><Icon name="down" /></>}>
       <div class="menu-label">{who.name} · {who.login}</div>
       <MenuItem onClick={() => void changeLanguage(other)}>{other === "ru" ? "Русский" : "English"}</MenuItem>
       <div class="menu-label">{t("theme")}</div>
@@ -82,11 +85,13 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <div>
         <header class="topbar">
           <button class="button quiet icon only-small" type="button" aria-label={t("menu")} aria-expanded={open} aria-controls="sidebar" onClick={() => setOpen(!open)}><Icon name="menu" /></button>
+          <FinderButton />
           <span class="spacer" />
           <PersonMenu />
         </header>
         <main class="page" id="content" tabIndex={-1}>{children}</main>
       </div>
+      <Finders />
     </div>
   );
 }

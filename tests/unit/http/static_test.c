@@ -161,6 +161,23 @@ static void test_what_the_client_has_is_not_sent_again(void **state)
     }
 }
 
+/* The fields of a 304 replace those that the browser has kept: without its policy a page would not load again. */
+static void test_a_page_that_did_not_change_keeps_its_policy(void **state)
+{
+    (void)state;
+    start(false, NULL);
+    char etag[80], fields[200];
+    char *answer = get("/desk/", "");
+    copy_etag(answer, etag);
+    assert_non_null(strstr(answer, "Content-Security-Policy: default-src 'self'"));
+    free(answer);
+    snprintf(fields, sizeof fields, "If-None-Match: %s\r\n", etag);
+    answer = get("/desk/", fields);
+    assert_int_equal(status_of(answer), 304);
+    assert_non_null(strstr(answer, "Content-Security-Policy: default-src 'self'"));
+    free(answer);
+}
+
 static const char *const ways_out[] = {
     "/desk/../perigee",
     "/desk/%2e%2e/x",
@@ -239,6 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_files_have_type_tag_and_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_names_with_a_hash_are_immutable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_the_client_has_is_not_sent_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_page_that_did_not_change_keeps_its_policy, setup, teardown),
         cmocka_unit_test_setup_teardown(test_there_is_no_way_out_of_the_folder, setup, teardown),
         cmocka_unit_test_setup_teardown(test_there_is_no_way_out_of_the_folder_with_dev, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_paths_of_an_application_get_its_page, setup, teardown),

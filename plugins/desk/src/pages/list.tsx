@@ -119,7 +119,10 @@ export function ListPage({ name, entity }: { name: string; entity: Entity }) {
     <>
       <div class="page-head">
         <h1>{entity.plural}</h1>
+        <div class="button-row">
+        {entity.views.board && <a class="button" href={`/${entity.collection}/board`}><Icon name="board" />{t("board")}</a>}
         {may(name, "create") && <a class="button primary" href={`/${entity.collection}/new`}><Icon name="plus" />{t("create")}</a>}
+        </div>
       </div>
       <Toolbar entity={entity} error={badFilter} />
       <section class="panel" aria-busy={page.loading}>

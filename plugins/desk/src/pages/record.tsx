@@ -1,6 +1,7 @@
 // record.tsx: one record: its bars, its form, what may be done with it, and what happened to it.
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../api";
+import { remember } from "../finder";
 import { t } from "../i18n";
 import { guardLeaving } from "../router";
 import { formSections, references, SYSTEM, type Entity } from "../schema";
@@ -64,10 +65,11 @@ function ReadOnly({ label, text }: { label: string; text: string }) {
 
 function Editor({ name, entity, record, reload }: { name: string; entity: Entity; record: Row | null; reload: (r: Row) => void }) {
   const draft = useDraft(entity, record, reload);
+  const title = record ? valueText(entity.fields[entity.title] ?? { type: "text" } as never, record[entity.title], record) || record.id : `${t("create")}: ${entity.label}`;
   const [turn, setTurn] = useState(0);
   useEffect(() => setTurn((n) => n + 1), [record]);
+  useEffect(() => { if (record) remember({ href: `/${entity.collection}/${record.id}`, text: title, kind: entity.label }); }, [record]);
   useEffect(() => guardLeaving(draft.dirty ? () => confirm(t("unsaved")) : null), [draft.dirty]);
-  const title = record ? valueText(entity.fields[entity.title] ?? { type: "text" } as never, record[entity.title], record) || record.id : `${t("create")}: ${entity.label}`;
   return (
     <>
       <div class="page-head">

@@ -47,14 +47,14 @@ export function StageBars({ entity, record, onMoved }: { entity: Entity; record:
       {steps.length > 0 && stepNow >= 0 && (
         <div>
           <p class="bar-title">{entity.fields["lifecycle_step"]?.label ?? t("lifecycle")}</p>
-          <ol class="bar" aria-label={t("lifecycle")}>
+          <ol class="bar" tabIndex={0} aria-label={t("lifecycle")}>
             {steps.map((s, i) => <Step key={s} label={i === stepNow ? referenceText(step) : s} state={stateOf(i, stepNow)} />)}
           </ol>
         </div>
       )}
       <div>
         <p class="bar-title">{field.label}</p>
-        <ol class="bar" aria-label={t("stages")}>
+        <ol class="bar" tabIndex={0} aria-label={t("stages")}>
           {stages.map((s, i) => <Step key={s.code} label={s.label} state={stateOf(i, now)} onClick={() => void move(s)} />)}
         </ol>
       </div>

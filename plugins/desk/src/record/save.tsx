@@ -1,5 +1,5 @@
 // save.tsx: Save, Save and exit, Save and new; Ctrl+S, Ctrl+Enter, Esc.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 import { t } from "../i18n";
 import { navigate } from "../router";
 import type { Entity } from "../schema";
@@ -15,7 +15,7 @@ export function SaveBar({ entity, draft, isNew }: { entity: Entity; draft: Draft
     else if (then === "new") navigate(`/${entity.collection}/new`, { force: true });
     else if (isNew) navigate(`/${entity.collection}/${saved.id}`, { replace: true, force: true });
   };
-  useEffect(() => {
+  useLayoutEffect(() => { // at once: the next key may come before the browser paints
     const onKey = (e: KeyboardEvent): void => {
       const control = e.ctrlKey || e.metaKey;
       if (control && e.key === "s") { e.preventDefault(); if (draft.dirty) void save("stay"); }

@@ -3,10 +3,11 @@ import type { ComponentChildren } from "preact";
 import { Problem } from "../api";
 import { t } from "../i18n";
 
-export function Empty({ title, lead, children }: { title: string; lead?: string; children?: ComponentChildren }) {
+/** `page`: it is all there is, so its title is the page's. */
+export function Empty({ title, lead, page, children }: { title: string; lead?: string; page?: boolean; children?: ComponentChildren }) {
   return (
     <div class="state">
-      <h2>{title}</h2>
+      {page ? <h1>{title}</h1> : <h2>{title}</h2>}
       {lead && <p>{lead}</p>}
       {children}
     </div>
