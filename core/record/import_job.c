@@ -86,7 +86,7 @@ struct str import_request(int64_t id, struct arena *arena)
 {
     char text[ID_TEXT + 1];
     id_format(id, text);
-    return str_of(arena_printf(arena, "import-%s", text));
+    return str_of(arena_printf(arena, "import:%s", text));
 }
 
 /* ---- the whole file ---- */

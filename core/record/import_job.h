@@ -73,7 +73,8 @@ void import_job_committed(struct import_job *j, struct import_chunk *k);
  */
 bool import_job_finish(struct import_job *j, struct db *d, const struct error *why, struct error *e);
 
-/* The id as the `request` of the import's entries in the log. */
+/* The `request` of the import's entries in the log, "import:<id>". A client's X-Request-Id has no colon, so
+ * that nobody can pass a change of their own off as an import's. */
 struct str import_request(int64_t id, struct arena *arena);
 
 #endif

@@ -8,6 +8,7 @@
 #include "store/trail.h"
 
 #define PAGE 200
+#define LATER_MAX 8
 
 /* One record that the import wrote to. */
 struct touched {
@@ -16,8 +17,10 @@ struct touched {
     int64_t id, entry; /* `entry`: the one that led here */
     struct str request, undoing;
     bool created, deleted, others; /* others: somebody else wrote to it afterwards */
-    int64_t first, last;           /* entries of the import */
-    struct value *values;          /* as they were before the import */
+    struct str later[LATER_MAX];   /* imports that did, and are not undone so far */
+    size_t later_count;
+    int64_t first, last;  /* entries of the import */
+    struct value *values; /* as they were before the import */
     const char **any;
     bool *known;
 };
@@ -44,13 +47,28 @@ static bool note_values(struct touched *t, struct str changes)
     return true;
 }
 
+/* Somebody else's entry. A later import and its undo are as if they had not been. */
+static bool note_other(struct touched *t, struct str request)
+{
+    struct str undone = request;
+    if (!t->first || str_eq(request, t->undoing)) return true;
+    if (str_starts(request, STR("undo:"))) undone = (struct str){request.p + 5, request.n - 5};
+    for (size_t i = 0; i < t->later_count; i++) {
+        if (!str_eq(t->later[i], undone)) continue;
+        if (undone.n != request.n) t->later[i] = t->later[--t->later_count];
+        return true;
+    }
+    bool import = str_starts(request, STR("import:")) && t->later_count < LATER_MAX;
+    t->others = t->others || !import;
+    if (!import) return true;
+    t->later[t->later_count] = arena_str(t->c->arena, request);
+    return t->later[t->later_count++].p || error_no_memory(t->c->error);
+}
+
 static bool note(void *ctx, const struct trail_entry *e)
 {
     struct touched *t = ctx;
-    if (!str_eq(e->request, t->request)) {
-        t->others = t->others || (t->first && !str_eq(e->request, t->undoing));
-        return true;
-    }
+    if (!str_eq(e->request, t->request)) return note_other(t, e->request);
     if (!t->first) t->first = e->seq;
     t->last = e->seq;
     t->created = t->created || str_is(e->action, "create");
@@ -66,8 +84,10 @@ static bool read_log(struct touched *t, int64_t from)
     t->any = arena_array(c->arena, n, sizeof *t->any);
     t->known = arena_array(c->arena, n, sizeof *t->known);
     if (!t->values || !t->any || !t->known) return error_no_memory(c->error);
-    return trail_record(c->db, str_of(t->entity->name), t->id, from, note, t, c->error) &&
-           c->error->kind == ERROR_NONE;
+    bool ok = trail_record(c->db, str_of(t->entity->name), t->id, from, note, t, c->error) &&
+              c->error->kind == ERROR_NONE;
+    t->others = t->others || t->later_count > 0;
+    return ok;
 }
 
 /* ---- back ---- */
@@ -256,7 +276,7 @@ bool import_undo(struct context *c, struct import_state *s, uint64_t budget_ns, 
     u.context.automation = false;
     u.context.env.now = clock_now();
     u.request = import_request(s->id, &u.page);
-    u.mark = str_of(arena_printf(&u.page, "undo-%.*s", STR_ARG(u.request)));
+    u.mark = str_of(arena_printf(&u.page, "undo:%.*s", STR_ARG(u.request)));
     u.context.request = u.mark;
     bool ok = (u.request.p && u.mark.p) || error_no_memory(e);
     ok = ok && imports_mistake_count(c->db, s->id, IMPORT_PHASE_UNDO, &u.mistakes, e) &&

@@ -293,3 +293,27 @@ def test_doctor_finds_files_that_are_missing_or_changed(tmp_path):
     content(server, b).write_bytes(b"WILL be changed")
     found = perigee("doctor", "--data", server.data, check=False)
     assert found.returncode == 1 and "1 missing" in found.stdout + found.stderr and "1 damaged" in found.stdout + found.stderr
+
+
+def test_contents_that_no_row_names_are_removed_when_they_are_old(tmp_path):
+    server = Server(tmp_path)
+    admin = server.user("admin", "crm_admin")
+    named = content(server, upload(admin, b"named", name="named"))
+    gone = upload(admin, b"gone", name="gone")
+    assert admin.delete("files/" + gone.json["id"]).status == 204
+    assert server.stop() == 0
+    old, young = (server.data / "files" / digest[:2] / digest for digest in (hashlib.blake2b(text, digest_size=32).hexdigest() for text in (b"old", b"young")))
+    for path, text in ((old, b"old"), (young, b"young")):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.write_bytes(text)
+    long_ago = time.time() - 7200
+    for path in (old, named, content(server, gone)):
+        os.utime(path, (long_ago, long_ago))
+    (server.data / "spool" / "left-behind").write_bytes(b"x")
+    server.start()
+    deadline = time.monotonic() + 20
+    while old.exists() or content(server, gone).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert named.read_bytes() == b"named" and young.exists() and list((server.data / "spool").iterdir()) == []
+    assert server.stop() == 0

@@ -285,3 +285,36 @@ def test_the_same_idempotency_key_imports_once(admin, ids):
     assert first.status == second.status == 202 and first.json["id"] == second.json["id"]
     assert send(admin, rows + b"x", headers=key, collection="companies").status == 422
     settled(admin, first)
+
+
+def test_master_data_is_taken_back_too(admin):
+    data = {"format": "perigee.masterdata/1", "version": "1", "collections": {"industries": [{"code": "undone_one", "name": {"en": "One", "ru": "Один"}}]}}
+    made = run(admin, json.dumps(data).encode(), "application/json")
+    data["collections"]["industries"][0]["name"] = {"en": "Uno", "ru": "Уно"}
+    changed = run(admin, json.dumps(data).encode(), "application/json")
+    assert changed["collections"]["industries"]["updated"] == 1
+    undone = settled(admin, admin.post(f"imports/{changed['id']}/undo"), "undone")
+    assert undone["undo"]["restored"] == 1 and admin.get("industries/undone_one").json["name"] == "One"
+    removed = settled(admin, admin.post(f"imports/{made['id']}/undo"), "undone")
+    assert removed["undo"]["removed"] == 1 and admin.get("industries/undone_one").status == 404, removed
+
+
+def test_imports_are_undone_in_any_order_but_not_from_under_a_later_one(admin, ids):
+    a = ids()
+    first = run(admin, table(["name", "tax_id", "direction"], ["First", a, "cloud"]), collection="companies")
+    second = run(admin, table(["name", "tax_id"], ["Second", a]), collection="companies", mode="update", match="tax_id")
+    kept = settled(admin, admin.post(f"imports/{first['id']}/undo"), "undone")
+    assert kept["undo"]["kept"] == 1, "the second import has changed it since"
+    settled(admin, admin.post(f"imports/{second['id']}/undo"), "undone")
+    assert by(admin, "companies", "tax_id", a)[0]["name"] == "First"
+
+
+def test_no_request_id_passes_a_change_off_as_the_imports(admin, ids):
+    a = ids()
+    done = run(admin, table(["name", "tax_id", "direction"], ["Honest", a, "cloud"]), collection="companies")
+    (company,) = by(admin, "companies", "tax_id", a)
+    for forged in ("import:" + done["id"], "import-" + done["id"], "undo:import:" + done["id"]):
+        assert admin.patch("companies/" + company["id"], {"name": "Changed as " + forged}, headers={"X-Request-Id": forged}).status == 200
+    kept = settled(admin, admin.post(f"imports/{done['id']}/undo"), "undone")
+    assert kept["undo"]["kept"] == 1 and kept["undo"]["removed"] == 0
+    assert admin.get("companies/" + company["id"]).json["name"].startswith("Changed as undo:")
