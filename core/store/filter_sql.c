@@ -284,9 +284,8 @@ static bool in_set_sql(struct sql *q, const struct filter *f, const struct node 
  * references. All of them are indexed, and a person has few of anything. */
 static bool leads_to_people(const struct node *n)
 {
-    const struct field *last = path_last(&n->path);
-    if (n->path.n < 2 || last->type != FIELD_REF || !last->to || last->any ||
-        strcmp(last->to->name, "user") != 0)
+    const struct field *last = n->path.n >= 2 ? path_last(&n->path) : NULL;
+    if (!last || last->type != FIELD_REF || !last->to || last->any || strcmp(last->to->name, "user") != 0)
         return false;
     for (size_t i = 0; i < n->path.n; i++)
         if (n->path.fields[i]->type != FIELD_REF || n->path.fields[i]->index < SYSTEM_FIELD_COUNT)

@@ -37,10 +37,11 @@ static void check_refusal(struct str text, const char *pointer)
     if (text_valid(text)) require((size_t)first->offset <= text_length(text), "the place is inside the text");
 }
 
-static struct stmt *prepare(const struct filter *f, bool formula)
+static struct stmt *prepare(const struct filter *f, bool formula, bool from_people)
 {
     struct sql q;
     sql_init(&q, &w.scratch);
+    q.from_people = from_people;
     sql_add(&q, "SELECT t.id, ");
     require(formula ? formula_sql(&q, f, "t", NULL) : filter_sql(&q, f, "t", NULL),
             "what is accepted has SQL");
@@ -52,9 +53,9 @@ static struct stmt *prepare(const struct filter *f, bool formula)
     return s;
 }
 
-static void check_answers(const struct filter *f, bool formula)
+static void check_answers(const struct filter *f, bool formula, bool from_people)
 {
-    struct stmt *s = prepare(f, formula);
+    struct stmt *s = prepare(f, formula, from_people);
     enum step step;
     while ((step = stmt_step(s, &w.error)) == STEP_ROW) {
         struct record *r = record_load(&w.context, w.thing, stmt_int(s, 0));
@@ -88,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         formula ? filter_parse_formula(&w.scratch, c, w.thing, text, FIELD_MONEY, 2, &w.error)
                 : filter_parse(&w.scratch, c, w.thing, text, NULL, NULL, 0, NULL, &w.error);
     if (f)
-        check_answers(f, formula);
+        check_answers(f, formula, n & 1);
     else
         check_refusal(text, formula ? "expr" : "filter");
     return 0;
