@@ -38,7 +38,7 @@ def test_every_example_is_marked_as_what_it_is():
 
 def test_the_examples_load(crm):
     done = perigee(crm, "check")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0 and all(": warning: " in line for line in done.stderr.splitlines()), done.stderr
 
 
 def test_the_tests_of_the_page_pass(crm):
@@ -53,7 +53,7 @@ def test_the_tests_of_the_page_pass(crm):
 def test_a_broken_example_says_what_the_page_says(crm, message, text):
     (crm / "workflows/zz.lua").write_text(text)
     done = perigee(crm, "check")
-    assert done.returncode == 2 and done.stderr == f"workflows/zz.lua:{message}\n"
+    assert done.returncode == 2 and [line for line in done.stderr.splitlines() if ": warning: " not in line] == [f"workflows/zz.lua:{message}"]
 
 
 def test_the_page_knows_every_word():

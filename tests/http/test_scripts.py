@@ -50,6 +50,7 @@ on("thing", "before_create", function(new)
   if new.name == "loop hook" then while true do end end
   if new.name == "memory" then local t = {} for i = 1, 1e9 do t[i] = {} end end
   if new.name == "flood" then for i = 1, 1e9 do crm.find("thing") end end
+  if new.name == "half of it" then for i = 1, 15 do crm.find("thing", "id is null") end end
   if new.name == "error" then local x = nil .. "x" end
   if new.name == "reject" then reject("no_thing", { en = "No such things", ru = "Таких вещей не бывает" }, { field = "name" }) end
   if new.name == "find secrets" then new.count = #crm.find("secret") end
@@ -188,6 +189,11 @@ def test_a_computed_field_that_does_not_end_is_stopped(boss):
         assert limit in stopped(boss.get(path), f'if r.name == "{name}"', limit)["detail"]
         assert boss.get(path, fields="name").json["name"] == name
         assert boss.delete(path).status == 204
+
+
+def test_more_than_half_of_a_limit_is_a_warning_in_the_log(own, boss):
+    assert boss.post("things", {"name": "half of it"}).status == 201
+    own.wait_for('"message":"a script used more than half of a limit"')
 
 
 def test_only_developers_see_where_it_was(anna):

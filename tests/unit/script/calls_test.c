@@ -1,6 +1,8 @@
 /* What lives as long as a call, what lives longer, and what happens to a state that was spoiled. */
 #include "unit/script/fixture.h"
 
+#define SEARCH_LINE 22 /* of script */
+
 static const char script[] =
     "local kept, problem, sleeper, cache = nil, nil, nil, {}\n"
     "on('thing', 'before_create', function(new)\n"
@@ -28,6 +30,8 @@ static const char script[] =
     "  if new.name == 'inner find' then crm.find('thing') end\n"
     "  if new.name == 'values' then new.price = 0.1 + 0.2 new.day = '2026-02-28' new.flag = true new.tags = "
     "{ 'b', 'a' } new.data = { a = { 1, 2 }, e = crm.json.list {} } end\n"
+    "  if new.name == 'search' then while true do crm.find('thing', 'name contains \"q\" or name ends "
+    "\"x\"', { sort = 'name' }) end end\n"
     "  if new.name == 'nulls' then new.count, new.price, new.data = nil, crm.null, crm.json.null end\n"
     "end)\n";
 
@@ -145,6 +149,28 @@ static void test_values_go_through_lua_without_loss(void **state)
     crm_end(&c);
 }
 
+static void test_a_query_is_stopped_with_the_script_that_waits_for_it(void **state)
+{
+    (void)state;
+    struct crm c;
+    start(&c);
+    c.set->config.limits[SCRIPT_HOOK].time_ms = 20;
+    assert_true(
+        db_exec(c.db,
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)"
+                " INSERT INTO thing (id, created_at, updated_at, name) SELECT i, 0, 0, 'Name ' || i FROM n",
+                &c.error));
+    uint64_t begun = clock_mono();
+    assert_false(crm_create_thing(&c, "search"));
+    assert_int_equal(c.error.kind, ERROR_SCRIPT_LIMIT);
+    assert_non_null(strstr(c.error.detail, "the time limit of 20 ms for a hook"));
+    assert_int_equal(c.error.line, SEARCH_LINE);
+    assert_true(clock_mono() - begun < UINT64_C(2000000000));
+    assert_int_equal(crm_count(&c, "SELECT count(*) FROM thing"), 60000);
+    assert_true(crm_create_thing(&c, "good"));
+    crm_end(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +180,7 @@ int main(void)
         cmocka_unit_test(test_tables_of_a_file_that_ate_all_memory_start_anew),
         cmocka_unit_test(test_a_hook_inside_a_hook_shares_its_limits),
         cmocka_unit_test(test_values_go_through_lua_without_loss),
+        cmocka_unit_test(test_a_query_is_stopped_with_the_script_that_waits_for_it),
     };
     return cmocka_run_group_tests_name("script: calls", tests, NULL, NULL);
 }
