@@ -110,9 +110,16 @@ static bool write_entity(struct call *c, const struct entity *e)
     return true;
 }
 
-static void json_or_list(struct buf *b, struct str text)
+/* A list of names, whatever an administrator once wrote there. */
+static void write_names(struct call *c, struct str text)
 {
-    json_raw(b, text.n ? text : STR("[]"));
+    struct error ignored;
+    error_init(&ignored, c->arena, LANG_EN);
+    const struct json_value *all = text.n ? json_parse(c->arena, text, &ignored) : NULL;
+    json_array(c->out);
+    for (const struct json_value *n = all && all->type == JSON_ARRAY ? all->first : NULL; n; n = n->next)
+        if (n->type == JSON_STRING) json_str(c->out, n->text);
+    json_end_array(c->out);
 }
 
 static bool write_stages(struct call *c, const struct pipeline *p)
@@ -142,7 +149,7 @@ static bool write_stages(struct call *c, const struct pipeline *p)
                 struct value v = record_get(r, f);
                 json_key(b, str_of(keys[k]));
                 if (f->type == FIELD_JSON)
-                    json_or_list(b, v.s);
+                    write_names(c, v.s);
                 else if (f->localized && v.s.n && v.s.p[0] == '{') {
                     struct json_value *all = json_parse(c->arena, v.s, &c->error);
                     const struct json_value *m = all ? json_member(all, str_of(lang_code(c->lang))) : NULL;

@@ -275,3 +275,11 @@ def test_every_stage_of_the_schema_can_be_read_as_a_record(admin):
 def test_a_new_stage_is_in_the_schema_at_once(admin):
     admin.made("stages", code="warranty", name="Warranty", order=110, pipeline="sales", probability=0)
     assert "warranty" in [s["code"] for s in admin.get("schema").json["pipelines"]["sales"]["stages"]]
+
+
+@pytest.mark.parametrize("value", ["amount", {"amount": True}, ["amount", 5], [["amount"]], 7, True])
+def test_what_a_stage_asks_for_is_a_list_of_names(admin, value):
+    for field in ("require", "documents"):
+        refused = admin.patch("stages/pilot", {field: value})
+        assert refused.status == 422 and refused.json["errors"][0]["pointer"] == "/" + field, refused.body
+    assert admin.patch("stages/pilot", {"require": ["amount"], "documents": []}, dry_run="true").status in (200, 403)

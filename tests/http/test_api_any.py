@@ -12,7 +12,7 @@ from described import Described
 
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 30)))
 REQUESTS = int(os.environ.get("REQUESTS", "2500"))
-SKIPPED = ("/events", "/password", "/reload", "/sessions")  # streams, argon2id, a load of all scripts
+SKIPPED = ("/events", "/password", "/reload", "/sessions", "/calendar.ics")  # streams, argon2id, a load of all scripts, a secret of its own
 
 TEXTS = ["", " ", "a", "A" * 300, "0", "-1", "1e9", "true", "null", "@me", "new", "cloud", "name", "amount", "stage", "created_at", "-name", "id,name", "name =", "name = 'x'",
          "amount > 1", "stage in ('new')", "close_date:month", "(((", "' or 1=1 --", "\"", "\\", "%", "ё", "\U0001f600", "../..", "{}", "[]", "2026-11-23", "2026-02-30",
@@ -101,7 +101,8 @@ def test_no_request_makes_the_server_fail(server, role):
     if role == "crm_admin":
         company = client.made("companies", name="Any", direction="cloud")
         ids += [company["id"], client.made("opportunities", name="Any", company=company["id"], direction="cloud")["id"]]
-    anything = Anything(rng, description, ids)
+    me = client.get("me").json["id"]
+    anything = Anything(rng, description, [i for i in ids if i != me])
     operations = [(p, m, o) for p, item in sorted(description["paths"].items()) for m, o in sorted(item.items()) if not any(s in p for s in SKIPPED)]
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
     for number in range(REQUESTS // 3):
@@ -116,7 +117,6 @@ def test_no_request_makes_the_server_fail(server, role):
             described.check(method.upper(), urllib.parse.unquote(path.split("?")[0]), answer)
         except Exception as e:
             raise AssertionError(what) from e
-        if answer.status == 401:  # it took its own token away or deactivated itself
-            break
+        assert answer.status != 401, what
     connection.close()
     assert server.process.poll() is None
