@@ -21,8 +21,12 @@ end
 
 local function give_code(setting)
   if setting.code then return end
-  local chain = setting.entity == "chain_step" and setting.chain
-  local name = setting.entity == "chain_step" and setting.title or setting.name
+  local chain, name
+  if setting.entity == "chain_step" then
+    chain, name = setting.chain, setting.title
+  else
+    name = setting.name
+  end
   if not name then return end -- told as missing
   local base = (chain and chain .. "." or "") .. slug(crm.text(name, "en"))
   local code, n = base, 1

@@ -10,7 +10,7 @@ import pytest
 from conftest import Answer
 from described import Described
 
-SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(1 << 30)))
+SEED = int(os.environ.get("SEED", "1"))  # another one finds other things: SEED=… REQUESTS=… pytest tests/http/test_api_any.py
 REQUESTS = int(os.environ.get("REQUESTS", "2500"))
 SKIPPED = ("/events", "/password", "/reload", "/sessions", "/calendar.ics")  # streams, argon2id, a load of all scripts, a secret of its own
 
