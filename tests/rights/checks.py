@@ -1,7 +1,9 @@
 """Every way to a record, asked by everybody: what the server does against what the evaluation says."""
 import collections
+import http.client
 import json
 import random
+import time
 
 import document
 from evaluation import PARTNER_ROLES, Evaluation
@@ -159,6 +161,9 @@ class Checks:
         reads = self.ev.may(person, "read", r)
         if PARTNER_ROLES & set(person.roles):
             return  # said by tests/http/test_rights_partner.py
+        parent = self.world.hangs_on(r)
+        if parent and self.world.hangs_on(parent):
+            return  # rights are followed over two references, not over three
         hangs = not self.world.schema[r["_entity"]]["setting"]  # rules follow to the records of business, not to settings
         writes = self.ev.speaks(person, "create", "comment") and (hangs and self.ev.may(person, "update", r) or "admin" in person.roles)
         status, answer = person.call("POST", f"{self.world.collections[r['_entity']]}/{r['id']}/comments", {"text": "x"}, dry_run="true")
@@ -252,6 +257,50 @@ class Checks:
             wanted = {document.ACTIONS[letter] for role in person.roles for letter in cells.get(role, "")}
             self.expect(set(me["rights"].get(resource, [])) == wanted, "me", person, resource, me["rights"].get(resource))
 
+    # ---- the stream of events ----
+
+    def events(self):
+        """Everybody listens; everything is touched; each hears of what they may read, and of nothing else."""
+        streams = {person: self.listen(person) for person in self.world.people.values() if person.roles}
+        touched = []
+        for entity, records in self.world.records.items():
+            for r in self.some(records):
+                if entity in ("follower", "stage_change", "user", "notification") or entity not in TOUCH:
+                    continue
+                status, now = self.world.admin.call("PATCH", f"{self.world.collections[entity]}/{r['id']}", TOUCH[entity])
+                if status == 200 and now["version"] != r["version"]:
+                    touched.append(r)
+        for person in streams:  # everybody may read this one: then there is nothing more to come
+            self.world.patch("users", person.id, phone="+7 495 321-00-00")
+        self.world.refresh()
+        ids = {r["id"] for r in touched}
+        for person, stream in streams.items():
+            heard = self.hear(person, stream)
+            mine = {r["id"] for r in touched if self.ev.may(person, "read", r)}
+            partner = PARTNER_ROLES & set(person.roles)  # of hidden fields alone they hear nothing
+            self.expect(heard & ids <= mine if partner else heard & ids == mine, "events", person, "", ("more", names(self, heard & ids - mine), "fewer", names(self, mine - heard)))
+            self.done["events"] += len(touched)
+
+    def listen(self, person):
+        connection = http.client.HTTPConnection("127.0.0.1", self.world.port, timeout=60)
+        connection.request("GET", "/api/v1/events", headers={"Authorization": "Bearer " + person.token})
+        stream = connection.getresponse()
+        assert stream.status == 200 and stream.readline().startswith(b":")
+        return stream
+
+    def hear(self, person, stream):
+        heard, deadline = set(), time.monotonic() + 60
+        while True:
+            line = stream.readline()
+            assert line and time.monotonic() < deadline, person
+            if not line.startswith(b"data:"):
+                continue
+            event = json.loads(line[5:])
+            heard.add(event.get("id"))
+            if event.get("topic") == "users" and event["id"] == person.id:
+                stream.close()
+                return heard
+
     def all(self):
         for person in self.world.people.values():
             self.rights(person)
@@ -267,6 +316,7 @@ class Checks:
             for r in self.some(self.world.records["opportunity"]):
                 self.move(person, r)
             self.creates(person)
+        self.events()
 
 
 def names(checks, ids):

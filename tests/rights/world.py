@@ -190,7 +190,9 @@ class World:
             make("activity", kind="call", subject="Common call", record=ref, text="internal words")
             make("activity", kind="note", subject="Common note", record=ref, text="internal words")
             make("folder", record=ref, wanted_path="Common path " + on["number"])
-            make("task", title="Common task", record=ref, assignee=who["cert"].id)
+            task = make("task", title="Common task", record=ref, assignee=who["cert"].id)
+            make("comment", record=task["id"], text="Common words on a task", internal=False)
+            make("document", record=task["id"], name="Common paper of a task", kind="other")
         for on in deals + [registration, self.find("company", direction="hardware", responsible=who["hugo"].id)]:
             make("document", name="Common paper", kind="contract", record=on["id"])
             make("comment", record=on["id"], text="Common internal words", internal=True)
