@@ -120,6 +120,7 @@ static void undo(struct importer *i, struct import_state *state)
     struct import_step s;
     import_step_init(&s, i, state->user, LANG_EN);
     s.run = run_undo;
+    s.inactive_too = true;
     s.left = true;
     while (s.left && !importer_stopping(i)) {
         struct import_state next = *state;

@@ -32,6 +32,7 @@ struct import_step {
     const struct error *why;
     struct db *copy;
     uint64_t budget;
+    bool inactive_too;                   /* an undo is done in the name of somebody who may have left */
     bool left, done, committed, refused; /* refused: `run` said no */
     struct arena arena;
     struct error error;

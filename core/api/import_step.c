@@ -53,7 +53,7 @@ bool importer_pause(struct importer *i)
 static struct principal *importing_user(struct import_step *s, struct worker *w)
 {
     struct principal *p = principal_load(w->db, w->set->catalog, s->user, &s->error);
-    if (!p || p->active) return p;
+    if (!p || p->active || s->inactive_too) return p;
     principal_unref(p);
     error_set(&s->error, ERROR_FORBIDDEN, "whoever started the import is no longer active",
               "запустивший импорт больше не активен");

@@ -206,6 +206,8 @@ def test_whoever_is_deactivated_imports_no_more(own):
     assert state["state"] == "failed" and "active" in state["detail"] and state["counts"]["created"] < 40000
     made = state["counts"]["created"]
     assert admin.get("companies", count="exact", limit=1).json["total"] == made
+    undone = settled(admin, admin.post(f"imports/{answer.json['id']}/undo"), "undone")
+    assert undone["undo"]["removed"] == made and admin.get("companies", count="exact", limit=1).json["total"] == 0
 
 
 def test_the_command_line_imports_rows_too(own, tmp_path):
