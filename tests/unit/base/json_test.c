@@ -186,6 +186,33 @@ static void test_memory_that_runs_out_is_an_error_not_a_crash(void **state)
     buf_free(&b);
 }
 
+static void test_the_number_of_values_can_be_bounded(void **state)
+{
+    (void)state;
+    const struct str text = STR("{\"a\":[1,2,3],\"b\":{}}"); /* the root is not counted: five values */
+    for (size_t most = 0; most < 8; most++) {
+        arena_reset(&arena);
+        error_init(&error, &arena, LANG_EN);
+        const struct json_value *v = json_parse_bounded(&arena, text, most, &error);
+        assert_int_equal(v != NULL, most >= 5);
+        assert_int_equal(error.kind, most >= 5 ? ERROR_NONE : ERROR_PAYLOAD_TOO_LARGE);
+    }
+}
+
+static void test_pointers_escape_as_rfc_6901_says(void **state)
+{
+    (void)state;
+    arena_reset(&arena);
+    assert_string_equal(json_pointer(&arena, STR("amount")), "/amount");
+    assert_string_equal(json_pointer(&arena, STR("a/b~c")), "/a~1b~0c");
+    assert_string_equal(json_pointer(&arena, STR("~1")), "/~01");
+    assert_string_equal(json_pointer(&arena, STR("")), "/");
+    struct arena none;
+    arena_init(&none, 0);
+    assert_null(json_pointer(&none, STR("x")));
+    arena_free(&none);
+}
+
 static int open_arena(void **state)
 {
     (void)state;
@@ -210,6 +237,8 @@ int main(void)
         cmocka_unit_test(test_what_rfc_8259_forbids_is_refused_with_its_place),
         cmocka_unit_test(test_depth_and_names_are_bounded),
         cmocka_unit_test(test_memory_that_runs_out_is_an_error_not_a_crash),
+        cmocka_unit_test(test_the_number_of_values_can_be_bounded),
+        cmocka_unit_test(test_pointers_escape_as_rfc_6901_says),
     };
     return cmocka_run_group_tests_name("json", tests, open_arena, close_arena);
 }
