@@ -189,8 +189,11 @@ static void take_http_open(struct reading *r, const struct setting *s)
 /* "": no desk, only the small page. */
 static void take_desk(struct reading *r, const struct setting *s)
 {
-    const char *folder = text(r, s);
-    if (folder) r->out->static_folder = *folder ? settings_join(r->folder, folder) : NULL;
+    bool none =
+        lua_type(r->L, -1) == LUA_TSTRING && lua_rawlen(r->L, -1) == 0; /* "": the small page instead */
+    const char *folder = none ? NULL : text(r, s);
+    if (folder) r->out->static_folder = settings_join(r->folder, folder);
+    if (none) r->out->static_folder = NULL;
 }
 
 static void take_ca_file(struct reading *r, const struct setting *s)
