@@ -5,7 +5,7 @@
 
 #include "api/imports.h"
 
-#define IMPORT_BUDGET_LEAST UINT64_C(4000000)
+#define IMPORT_BUDGET_LEAST UINT64_C(2000000)
 #define IMPORT_BUDGET_MOST UINT64_C(32000000)
 
 struct importer {
@@ -14,6 +14,7 @@ struct importer {
     pthread_t thread;
     atomic_bool expecting;
     uint64_t budget, jobs_seen;
+    unsigned quiet; /* jobs since somebody else wrote */
 
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t wake;
