@@ -88,20 +88,20 @@ route("POST", "/api/v1/x/undone", { allow = "*" }, function()
 end)
 """
 
-CONFIG = 'return { limits = { hook = { time_ms = 60, memory_mb = 16, rows = 500, queries = 20 }, action = { time_ms = 80 }, ' \
+CONFIG = 'return { limits = { hook = { time_ms = %d, memory_mb = 16, rows = 500, queries = 20 }, action = { time_ms = 80 }, ' \
          'route = { time_ms = 120 }, computed = { time_ms = 40, queries = 5 } }, workflows = "workflows", %s }'
 
 
 class Scripted(Server):
     """A server with the repository's workflows and what a test adds."""
 
-    def __init__(self, folder, script, *options, config=""):
+    def __init__(self, folder, script, *options, config="", hook_ms=60):
         self.folder = Path(folder)
         shutil.copytree(ROOT / "workflows", self.folder / "workflows")
         self.script = self.folder / "workflows/zz.lua"
         self.script.write_text(script)
         settings = self.folder / "config.lua"
-        settings.write_text(CONFIG % config)
+        settings.write_text(CONFIG % (hook_ms, config))
         super().__init__(folder, "--config", settings, *options)
 
     def user(self, login, role, *options):
@@ -325,7 +325,7 @@ FIELD = 'extend "thing" { fields = { colour = text { label = "Colour" } }, index
 
 @pytest.fixture
 def changing(tmp_path):
-    running = Scripted(tmp_path, SCRIPT)
+    running = Scripted(tmp_path, SCRIPT, hook_ms=5000)
     yield running
     assert running.stop() == 0
 
