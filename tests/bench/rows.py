@@ -152,7 +152,7 @@ def search(world, a):
     sql = [COLUMNS.replace("FROM opportunity AS t", "FROM search_opportunity AS s CROSS JOIN opportunity AS t ON t.id = s.rowid") +
            f"WHERE s.search_opportunity MATCH '{m}' AND {rule(server)} ORDER BY s.rowid DESC LIMIT 21" for m in match]
     same_answers(server, requests[0], world, sql[0])
-    return [against_sql(world, a, server, f"search over {a.records:,}, 20 hits", requests, "\n--\n".join(sql), 0.60)[1]]
+    return [against_sql(world, a, server, f"search over {a.records:,}, 20 hits", requests, "\n--\n".join(sql), 0.60, 8)[1]]
 
 
 def board(world, a):
@@ -298,7 +298,7 @@ def hook(world, a):
     source = (ROOT / "tests/bench/hook.lua").read_text().replace("return function(deal)", "local function check(deal)")
     (folder / "zz_bench.lua").write_text(source + '\non("opportunity", "before_change", check)\n')
     plain, hooked = world.server(SMALL), None
-    patches = changes(plain, 300, "status_reason")
+    patches = changes(plain, 300, "description")
     hooked = Server(world, plain.folder.copy("hooked"), "--workflows", str(folder))
     world.servers["hooked"] = hooked
     load, product, limit = Load(world, patches), [], []
