@@ -53,6 +53,7 @@ struct script_state {
     int frame_count;
     enum script_kind kind;
     uint64_t deadline;             /* clock_mono */
+    uint64_t allowed, busy;        /* ns: the limit; what the thread had run when it began */
     volatile sig_atomic_t aborted; /* enum script_abort; while set, no pcall swallows */
     lua_State *volatile running;   /* the coroutine that runs */
     int64_t rows, queries;         /* left */
