@@ -16,16 +16,27 @@ function run(...args) {
   return done.stdout.trim();
 }
 
-export async function startServer() {
+function addDemo(folder, data) {
+  const file = join(folder, "demo.json");
+  writeFileSync(file, spawnSync(join(root, "tools/demo"), { encoding: "utf8", maxBuffer: 1 << 28 }).stdout);
+  run("import", "--data", data, "--masterdata", file, "--automation", "off");
+  run("user", "password", "--data", data, "--login", "emma", "--password-stdin");
+}
+
+/** `demo`: with the demonstration company, whose people all have PASSWORD. */
+export async function startServer({ demo = false } = {}) {
   const folder = mkdtempSync(join(tmpdir(), "perigee-desk-"));
   const data = join(folder, "data");
   writeFileSync(join(folder, "config.lua"), `return { desk = "${join(root, "build/desk")}" }\n`);
   run("import", "--data", data, "--masterdata", join(root, "masterdata/crm.json"));
+  if (demo) addDemo(folder, data);
   const user = (login, name, role, ...more) => run("user", "create", "--data", data, "--login", login, "--name", name, "--role", role, "--direction", "cloud", ...more, "--password-stdin");
-  user("boss", "Boris Boss", "crm_manager");
-  user("anna", "Anna Sales", "crm_sales", "--manager", "boss");
-  user("admin", "Alla Admin", "crm_admin");
-  user("reader", "Rita Reader", "crm_read_admin");
+  if (!demo) {
+    user("boss", "Boris Boss", "crm_manager");
+    user("anna", "Anna Sales", "crm_sales", "--manager", "boss");
+    user("admin", "Alla Admin", "crm_admin");
+    user("reader", "Rita Reader", "crm_read_admin");
+  }
   const child = spawn(perigee, ["serve", "--data", data, "--config", join(folder, "config.lua"), "--listen", "127.0.0.1:0"], { cwd: root, stdio: "ignore" });
   const port = await until(() => existsSync(join(data, "perigee.port")) && readFileSync(join(data, "perigee.port"), "utf8").trim());
   const address = `http://127.0.0.1:${port}`;
