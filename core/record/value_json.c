@@ -81,36 +81,11 @@ static bool read_localized(struct context *c, const struct field *f, const char 
     return ok;
 }
 
-static void serialize(struct buf *b, const struct json_value *v)
-{
-    switch (v->type) {
-    case JSON_NULL: json_null(b); break;
-    case JSON_FALSE: json_bool(b, false); break;
-    case JSON_TRUE: json_bool(b, true); break;
-    case JSON_NUMBER: json_raw(b, v->text); break;
-    case JSON_STRING: json_str(b, v->text); break;
-    case JSON_ARRAY:
-        json_array(b);
-        for (const struct json_value *i = v->first; i; i = i->next)
-            serialize(b, i);
-        json_end_array(b);
-        break;
-    case JSON_OBJECT:
-        json_object(b);
-        for (const struct json_value *i = v->first; i; i = i->next) {
-            json_key_any(b, i->key);
-            serialize(b, i);
-        }
-        json_end_object(b);
-        break;
-    }
-}
-
 static bool read_json(struct context *c, const struct json_value *json, struct value *out)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    serialize(&b, json);
+    json_value_write(&b, json);
     *out = value_text(arena_str(c->arena, buf_view(&b)));
     bool ok = !b.failed && out->s.p;
     buf_free(&b);

@@ -20,36 +20,11 @@ struct seed {
     struct error *error;
 };
 
-static void serialize(struct buf *b, const struct json_value *v)
-{
-    switch (v->type) {
-    case JSON_NULL: json_null(b); break;
-    case JSON_FALSE: json_bool(b, false); break;
-    case JSON_TRUE: json_bool(b, true); break;
-    case JSON_NUMBER: json_raw(b, v->text); break;
-    case JSON_STRING: json_str(b, v->text); break;
-    case JSON_ARRAY:
-        json_array(b);
-        for (const struct json_value *i = v->first; i; i = i->next)
-            serialize(b, i);
-        json_end_array(b);
-        break;
-    case JSON_OBJECT:
-        json_object(b);
-        for (const struct json_value *i = v->first; i; i = i->next) {
-            json_key_any(b, i->key);
-            serialize(b, i);
-        }
-        json_end_object(b);
-        break;
-    }
-}
-
 static struct value json_text(struct seed *s, const struct json_value *v)
 {
     struct buf b;
     buf_init(&b, 1 << 20);
-    serialize(&b, v);
+    json_value_write(&b, v);
     struct value out = value_text(b.failed ? (struct str){NULL, 0} : arena_str(&s->arena, buf_view(&b)));
     buf_free(&b);
     return out;

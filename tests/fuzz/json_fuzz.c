@@ -15,31 +15,6 @@ static void require(bool condition, const char *what)
     abort();
 }
 
-static void write_value(struct buf *b, const struct json_value *v)
-{
-    switch (v->type) {
-    case JSON_NULL: json_null(b); break;
-    case JSON_FALSE: json_bool(b, false); break;
-    case JSON_TRUE: json_bool(b, true); break;
-    case JSON_NUMBER: json_raw(b, v->text); break;
-    case JSON_STRING: json_str(b, v->text); break;
-    case JSON_ARRAY:
-        json_array(b);
-        for (const struct json_value *i = v->first; i; i = i->next)
-            write_value(b, i);
-        json_end_array(b);
-        break;
-    case JSON_OBJECT:
-        json_object(b);
-        for (const struct json_value *i = v->first; i; i = i->next) {
-            json_key_any(b, i->key);
-            write_value(b, i);
-        }
-        json_end_object(b);
-        break;
-    }
-}
-
 static void require_same(const struct json_value *a, const struct json_value *b)
 {
     require(a->type == b->type && a->count == b->count && str_eq(a->text, b->text) && str_eq(a->key, b->key),
@@ -67,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         struct buf out;
         buf_init(&out, (size_t)64 << 20);
         require(text_valid(text), "JSON is UTF-8");
-        write_value(&out, v);
+        json_value_write(&out, v);
         struct json_value *again = json_parse(&arena, buf_view(&out), &e);
         require(again != NULL, "what is written is JSON");
         require_same(v, again);
