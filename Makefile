@@ -70,7 +70,7 @@ help:
 	@echo 'make asan     every test under ASan and UBSan  make bench    measure against the limits'
 	@echo 'make bench-long  the same with 10,000,000 records'
 	@echo 'make crash    kill -9 under load (ROUNDS=20)   make fuzz     libFuzzer (SECONDS_EACH=60)'
-	@echo 'make lint     format, luacheck, clang-tidy     make format   lay the sources out'
+	@echo 'make lint     layout, luacheck, perigee check  make format   lay the sources out'
 	@echo 'make install  into PREFIX (/usr/local)         make clean    remove build/'
 
 deps:
@@ -190,6 +190,7 @@ bench-long: build $(BENCH)
 	@$(PYTHON) tests/bench/bench.py $(BUILD) --long $(BENCH_ARGS)
 
 lint:
+	@clang-format --dry-run -Werror $(shell find core tests -name '*.[ch]')
 	@luacheck -q scripts workflows
 	@$(BUILD)/perigee check >/dev/null
 

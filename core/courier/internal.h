@@ -99,7 +99,8 @@ void ask_http(struct run *r, const struct script_asked *asked);
 void ask_mail(struct run *r, const struct script_asked *asked);
 
 /* On the writer's thread: a notification for a user, where scripts declare them. */
-bool write_notification(struct task *t, struct db *d, void *thread_data, int64_t user, const char *en, const char *ru);
+bool write_notification(struct task *t, struct db *d, void *thread_data, int64_t user, const char *en,
+                        const char *ru);
 
 /* ---- timers ---- */
 

@@ -2,11 +2,11 @@
 #include "http/client.h"
 
 /* clang-format off: cmocka.h needs these first */
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <cmocka.h>
 /* clang-format on */
 
 static bool allowed(const char *text, const char *open)

@@ -161,7 +161,8 @@ static void test_what_the_client_has_is_not_sent_again(void **state)
     }
 }
 
-/* The fields of a 304 replace those that the browser has kept: without its policy a page would not load again. */
+/* The fields of a 304 replace those that the browser has kept: without its policy a page would not load
+ * again. */
 static void test_a_page_that_did_not_change_keeps_its_policy(void **state)
 {
     (void)state;
