@@ -143,7 +143,7 @@ test: test-deps node
 	@$(QUIET) fuzz SECONDS_EACH=5
 	@$(QUIET) crash ROUNDS=$(ROUNDS)
 	@cd plugins/desk && npx tsc --noEmit
-	@$(PERIGEE) node --test tests/browser/
+	@$(PERIGEE) node --test tests/browser/*.test.mjs
 	@PERIGEE=$(abspath $(BUILD)/asan/perigee) $(PYTEST) tests/http
 	@for d in $(BLACK_BOX); do $(PERIGEE) $(PYTEST) $$d || exit 1; done
 
