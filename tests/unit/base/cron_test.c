@@ -2,13 +2,12 @@
 #include "base/calendar.h"
 #include "base/cron.h"
 
-/* clang-format off: cmocka.h needs these first */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* clang-format on */
+
+#include <cmocka.h>
 
 static int64_t at(const char *text)
 {

@@ -1,13 +1,12 @@
 /* guard_test.c: addresses that nobody may be talked into reaching. */
 #include "http/client.h"
 
-/* clang-format off: cmocka.h needs these first */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-/* clang-format on */
+
+#include <cmocka.h>
 
 static bool allowed(const char *text, const char *open)
 {
