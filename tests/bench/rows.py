@@ -288,6 +288,22 @@ def mixed(world, a):
     return out
 
 
+def slow_lane(world, a):
+    """Two clients ask nothing but silly questions, one after the other; the others read one record each."""
+    server = large(world, a)
+    load = Load(world, reads(server))
+    silly = Load(world, [("s", server.raw("GET", path("opportunities", filter=f'company.name contains "nobody {i}"', count="exact"))) for i in range(500)])
+    quiet, beside = [], []
+    for _ in range(a.rounds):
+        quiet.append(load.run(server, 16)["kinds"]["r"]["p99"])
+        asking = subprocess.Popen([world.bench / "load", str(server.port), str(a.seconds * 1.5), "2", "random", silly.path], stdout=subprocess.PIPE, text=True)
+        beside.append(load.run(server, 16)["kinds"]["r"]["p99"])
+        got = json.loads(asking.communicate(timeout=60)[0])
+        if got["errors"]:
+            raise RuntimeError("a silly question was refused")
+    return [at_most("read by id beside two silly queries: p99 against the quiet p99", beside, quiet, 3, "µs")]
+
+
 # ---- scripts ----
 
 
@@ -492,7 +508,7 @@ def growth_long(world, a):
 
 
 # The order matters: what writes into a base comes after what only reads it.
-ALL = [point_read, list_middle, list_large, search, board, reload, start, memory, export, import_rows, create, create_plain, create_alone, move, mixed, hook, growth]
+ALL = [point_read, list_middle, list_large, search, board, reload, start, memory, export, import_rows, create, create_plain, create_alone, move, mixed, slow_lane, hook, growth]
 LONG = [import_long, growth_long]
 
 
