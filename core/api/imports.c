@@ -54,15 +54,6 @@ static void write_int(struct buf *b, const char *name, int64_t n)
     json_int(b, n);
 }
 
-static void write_time(struct buf *b, const char *name, int64_t ms)
-{
-    json_key(b, str_of(name));
-    if (ms)
-        json_datetime(b, ms);
-    else
-        json_null(b);
-}
-
 static bool write_mistakes(struct call *c, const struct import_state *s, enum import_phase phase,
                            const char *name, struct buf *b)
 {
@@ -149,9 +140,9 @@ bool import_write(struct call *c, const struct import_state *s, struct buf *b)
     if (!write_mistakes(c, s, IMPORT_PHASE_RUN, "errors", b) || !write_undo(c, s, b)) return false;
     json_key(b, STR("created_by"));
     json_id(b, s->user);
-    write_time(b, "created_at", s->created_at);
-    write_time(b, "started_at", s->started_at);
-    write_time(b, "finished_at", s->finished_at);
+    json_time(b, STR("created_at"), s->created_at);
+    json_time(b, STR("started_at"), s->started_at);
+    json_time(b, STR("finished_at"), s->finished_at);
     json_end_object(b);
     return true;
 }

@@ -20,15 +20,6 @@ static bool may_change(struct call *c)
                      "изменять задания могут только администраторы");
 }
 
-static void member_time(struct buf *b, struct str key, int64_t ms)
-{
-    json_key(b, key);
-    if (ms)
-        json_datetime(b, ms);
-    else
-        json_null(b);
-}
-
 static void member_text(struct buf *b, struct str key, struct stmt *s, int at)
 {
     json_key(b, key);
@@ -50,11 +41,11 @@ static void write_job(struct buf *b, struct stmt *s, bool whole)
     member_text(b, STR("state"), s, 2);
     json_key(b, STR("attempts"));
     json_int(b, stmt_int(s, 3));
-    member_time(b, STR("due_at"), stmt_int(s, 4));
-    member_time(b, STR("created_at"), stmt_int(s, 5));
+    json_time(b, STR("due_at"), stmt_int(s, 4));
+    json_time(b, STR("created_at"), stmt_int(s, 5));
     json_key(b, STR("created_by"));
     json_id(b, stmt_int(s, 6));
-    member_time(b, STR("finished_at"), stmt_int(s, 7));
+    json_time(b, STR("finished_at"), stmt_int(s, 7));
     member_text(b, STR("key"), s, 8);
     member_text(b, STR("error"), s, 9);
     if (whole) {
@@ -137,7 +128,7 @@ static bool write_runs(struct call *c, int64_t id)
         json_object(c->out);
         json_key(c->out, STR("attempt"));
         json_int(c->out, stmt_int(s, 0));
-        member_time(c->out, STR("started_at"), stmt_int(s, 1));
+        json_time(c->out, STR("started_at"), stmt_int(s, 1));
         json_key(c->out, STR("took_ms"));
         json_int(c->out, stmt_int(s, 2));
         member_text(c->out, STR("outcome"), s, 3);

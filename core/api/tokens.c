@@ -36,15 +36,6 @@ static bool read_scope(struct call *c, struct str *scope)
                      "scope: «full» или «read»");
 }
 
-static void write_time(struct buf *b, struct str key, int64_t ms)
-{
-    json_key(b, key);
-    if (ms)
-        json_datetime(b, ms);
-    else
-        json_null(b);
-}
-
 static void write_token(struct buf *b, const struct token_row *t, const char *secret)
 {
     json_object(b);
@@ -56,9 +47,9 @@ static void write_token(struct buf *b, const struct token_row *t, const char *se
     json_str(b, t->name);
     json_key(b, STR("scope"));
     json_str(b, t->scope);
-    write_time(b, STR("created_at"), t->created);
-    write_time(b, STR("expires_at"), t->expires);
-    write_time(b, STR("last_used_at"), t->used);
+    json_time(b, STR("created_at"), t->created);
+    json_time(b, STR("expires_at"), t->expires);
+    json_time(b, STR("last_used_at"), t->used);
     if (secret) {
         json_key(b, STR("token"));
         json_cstr(b, secret);

@@ -37,15 +37,6 @@ static void member(struct buf *b, struct str key, struct str text)
         json_null(b);
 }
 
-static void member_time(struct buf *b, struct str key, int64_t ms)
-{
-    json_key(b, key);
-    if (ms)
-        json_datetime(b, ms);
-    else
-        json_null(b);
-}
-
 static void write_webhook(struct buf *b, const struct webhook *w, bool secret)
 {
     json_object(b);
@@ -61,9 +52,9 @@ static void write_webhook(struct buf *b, const struct webhook *w, bool secret)
     member(b, STR("disabled"), w->disabled);
     json_key(b, STR("created_by"));
     json_id(b, w->owner);
-    member_time(b, STR("created_at"), w->created_at);
-    member_time(b, STR("updated_at"), w->updated_at);
-    member_time(b, STR("failing_since"), w->failing_since);
+    json_time(b, STR("created_at"), w->created_at);
+    json_time(b, STR("updated_at"), w->updated_at);
+    json_time(b, STR("failing_since"), w->failing_since);
     if (secret) member(b, STR("secret"), w->secret);
     json_end_object(b);
 }
@@ -292,8 +283,8 @@ static void write_delivery(struct buf *b, const struct delivery *v)
     else
         json_null(b);
     member(b, STR("error"), v->error);
-    member_time(b, STR("created_at"), v->created_at);
-    member_time(b, STR("sent_at"), v->sent_at);
+    json_time(b, STR("created_at"), v->created_at);
+    json_time(b, STR("sent_at"), v->sent_at);
     json_key(b, STR("took_ms"));
     json_int(b, v->took_ms);
     json_key(b, STR("body"));

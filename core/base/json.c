@@ -205,6 +205,15 @@ void json_datetime(struct buf *b, int64_t ms)
     json_raw(b, (struct str){text, n + 1});
 }
 
+void json_time(struct buf *b, struct str key, int64_t ms)
+{
+    json_key(b, key);
+    if (ms)
+        json_datetime(b, ms);
+    else
+        json_null(b);
+}
+
 void json_date(struct buf *b, int64_t days)
 {
     char text[24] = "\"";

@@ -27,10 +27,11 @@ void json_cstr(struct buf *b, const char *s); /* NULL writes null */
 void json_int(struct buf *b, int64_t n);
 void json_bool(struct buf *b, bool v);
 void json_null(struct buf *b);
-void json_raw(struct buf *b, struct str json);               /* an already serialized value */
-void json_id(struct buf *b, int64_t id);                     /* id_format in quotes; 0 writes null */
-void json_datetime(struct buf *b, int64_t ms);               /* RFC 3339, UTC, milliseconds */
-void json_date(struct buf *b, int64_t days);                 /* days since 1970-01-01 */
+void json_raw(struct buf *b, struct str json);             /* an already serialized value */
+void json_id(struct buf *b, int64_t id);                   /* id_format in quotes; 0 writes null */
+void json_datetime(struct buf *b, int64_t ms);             /* RFC 3339, UTC, milliseconds */
+void json_time(struct buf *b, struct str key, int64_t ms); /* a member: that, or null for 0 */
+void json_date(struct buf *b, int64_t days);               /* days since 1970-01-01 */
 void json_decimal(struct buf *b, int64_t scaled, int scale); /* shortest form: 1200 at 2 → 12, 1250 → 12.5 */
 
 /* "/name" with the escapes of a JSON Pointer (RFC 6901 §3): "~" is "~0", "/" is "~1". NULL: no memory. */
